@@ -1,0 +1,112 @@
+// Package graph is engram's stage graph: typed stages joined by bounded edges with credit windows.
+//
+// A Stage is plain code: it gets a batch, sends batches on, rejects items. Goroutines, queues, credits, spans,
+// metrics and acks are the engine's. The package knows nothing of vectors, YAML or transports.
+//
+// It promises: every offered item is settled exactly once; items of one lane keep their order; no queue passes its
+// window; after a drain every window is full again. Register kinds in a Registry, describe the wiring in a Spec,
+// Build it (pure, all diagnostics at once), then Start, offer through inlets, Drain.
+package graph
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Stage processes batches of In into batches of Out.
+//
+// Process owns in. Each live item of it must be sent on, rejected, or held (see Flusher); what is left live when
+// Process returns is rejected by the engine with the returned error or, without one, as lost by this stage. Process
+// is called by one goroutine at a time a lane; a kind with the trait Fused is called by as many goroutines as its
+// sources have, and keeps its state in the items.
+type Stage[In, Out any] interface {
+	Process(ctx context.Context, in *Batch[In], out Port[Out]) error
+}
+
+// Sink is a graph's end. Items still live when Deliver returns nil are settled as delivered.
+type Sink[In any] interface {
+	Deliver(ctx context.Context, in *Batch[In]) error
+}
+
+// Port is where a stage sends its output. Owned by the stage's call of Process or Flush, not for keeping.
+type Port[T any] interface {
+	// Send hands b on, waiting for the edge's credit. It always takes b: when it returns an error, every item of b
+	// that was live has been rejected with that error. A fused downstream's error is returned as it is.
+	Send(ctx context.Context, b *Batch[T]) error
+	// TrySend is Send without waiting; with ErrNoCredit b stays with the caller.
+	TrySend(ctx context.Context, b *Batch[T]) error
+	// Lanes returns how many ordered lanes the output has (1 unless the kind has the trait Partitions).
+	Lanes() int
+	// Lane returns the port of lane i, 0 <= i < Lanes().
+	Lane(i int) Port[T]
+}
+
+// ErrNoCredit says that an edge's window has no room for the batch now.
+var ErrNoCredit = errors.New("edge window has no room")
+
+// ErrDraining says that the engine takes no more items.
+var ErrDraining = errors.New("draining")
+
+// Optional abilities of a stage, sink or source, found by type assertion when the graph is built.
+type (
+	// Opener acquires what the stage needs. Called once before any batch, stages in topological order.
+	Opener interface {
+		Open(ctx context.Context) error
+	}
+	// Closer releases it. Called once after the last batch, in reverse order of opening.
+	Closer interface {
+		Close() error
+	}
+	// Flusher lets a stage hold items back between calls. The engine calls Flush when the input is empty, when the
+	// time that the last Process or Flush asked for has come, and at the drain, never concurrently with Process
+	// on the same lane. It returns how long it may hold what is left (0: nothing is held); at FlushDrain it must hold nothing.
+	Flusher[Out any] interface {
+		Flush(ctx context.Context, why FlushReason, out Port[Out]) (wait time.Duration, err error)
+	}
+	// Bounder declares the most a stage holds back and the largest batch it emits; checked against windows and budget.
+	Bounder interface {
+		Bounds() Bounds
+	}
+	// Partitioner gives the number of lanes of a kind with the trait Partitions.
+	Partitioner interface {
+		Lanes() int
+	}
+	// Exporter offers services to other stages and to the application, matched by interface type (see Use).
+	Exporter interface {
+		Exports() []any
+	}
+)
+
+// FlushReason says why Flush is called.
+type FlushReason uint8
+
+// The reasons.
+const (
+	FlushStarved FlushReason = iota + 1 // the input is empty
+	FlushTimer                          // the time asked for has come
+	FlushDrain                          // no more input will come
+)
+
+// Bounds of a stage; 0 in a Batch field means "as large as its input".
+type Bounds struct {
+	HoldItems  int
+	HoldBytes  int64
+	BatchItems int
+	BatchBytes int64
+}
+
+// Window is a limit in items and bytes; both bind.
+type Window struct {
+	Items int
+	Bytes int64
+}
+
+// Deps is what a stage is built with. Building is pure: no I/O, no goroutine.
+type Deps struct {
+	Name   string // the node's name in the pipeline
+	Budget *Budget
+	Logger *slog.Logger
+	needs  *needs
+}

@@ -1,0 +1,122 @@
+// Package dataset reads files of vectors as rows to observe: JSONL and the IDX format of MNIST, gzipped or not.
+//
+// Each reader streams, says how many rows are to come when the format tells, and names file and line (or row) in
+// every error. Open picks the reader by the file's name.
+package dataset
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+)
+
+// Row is one observation to be: an embedding with what belongs to it. Metadata values are string, int64, float64 or
+// bool. A zero ObservedAt and a nil Confidence were not given.
+type Row struct {
+	ID         string
+	Content    string
+	Metadata   map[string]any
+	Embedding  []float32
+	ObservedAt time.Time
+	Confidence *float32
+}
+
+// Reader yields rows until io.EOF. Not safe for concurrent use.
+type Reader interface {
+	Next() (Row, error)
+	// Total returns the number of rows of the whole input, or -1 when only reading tells.
+	Total() int
+}
+
+// Stdin is the path that names standard input, read as JSONL.
+const Stdin = "-"
+
+// Open opens a file by its name: .jsonl or .ndjson (also gzipped), or IDX images (idx3-ubyte, .idx, also gzipped).
+// "-" is standard input as JSONL. The closer ends the file.
+func Open(path string) (Reader, io.Closer, error) {
+	if path == Stdin {
+		return NewJSONL("stdin", os.Stdin), io.NopCloser(nil), nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, openFault(path, err)
+	}
+	r, err := open(path, f)
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return r, f, nil
+}
+
+func openFault(path string, err error) error {
+	cause := err
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		cause = pe.Err
+	}
+	f := fault.Wrap(fault.InvalidArgument, cause, "cannot be read").WithOp("open input").WithSubject(path)
+	if errors.Is(err, os.ErrNotExist) {
+		f.Kind = fault.NotFound
+		f.Message = "no such file"
+		f.Cause = nil
+		_ = f.WithHint("check the path; \"-\" reads JSONL from standard input")
+	}
+	return f
+}
+
+func open(path string, f io.Reader) (Reader, error) {
+	name := strings.TrimSuffix(filepath.Base(path), ".gz")
+	switch {
+	case strings.HasSuffix(name, ".jsonl"), strings.HasSuffix(name, ".ndjson"):
+		in, err := inflate(path, f)
+		if err != nil {
+			return nil, err
+		}
+		return NewJSONL(path, in), nil
+	case strings.HasSuffix(name, "idx3-ubyte"), strings.HasSuffix(name, ".idx"):
+		return NewIDX(path, f)
+	}
+	return nil, fault.New(fault.InvalidArgument, "unknown kind of file").WithOp("open input").WithSubject(path).
+		WithHint("known are .jsonl, .ndjson and idx3-ubyte, each also with .gz")
+}
+
+// inflate returns the input, unpacked if it begins as gzip does (RFC 1952).
+func inflate(name string, f io.Reader) (io.Reader, error) {
+	in := bufio.NewReaderSize(f, 1<<16)
+	magic, err := in.Peek(2)
+	if err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return in, nil //nolint:nilerr // too short for gzip: the format's own reader says what is wrong
+	}
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, fault.Wrap(fault.InvalidArgument, err, "not readable as gzip").WithOp("open input").WithSubject(name)
+	}
+	return z, nil
+}
+
+// maxReserve bounds what a header's claim alone can make us allocate.
+const maxReserve = 1 << 16
+
+// ReadAll reads the rest of r.
+func ReadAll(r Reader) ([]Row, error) {
+	rows := make([]Row, 0, min(max(r.Total(), 0), maxReserve))
+	for {
+		row, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+}
+
+func at(name string, what string, n int) string { return fmt.Sprintf("%s:%s%d", name, what, n) }

@@ -1,0 +1,143 @@
+package dataset_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/internal/dataset"
+	"github.com/engram-stream/engram/internal/dataset/fashionmnist"
+)
+
+func TestFashionMNISTIsWhole(t *testing.T) {
+	rows, err := fashionmnist.Rows()
+	require.NoError(t, err)
+	require.Len(t, rows, 10000)
+	perLabel := map[any]int{}
+	sum := 0.0
+	for _, r := range rows {
+		require.Len(t, r.Embedding, 784)
+		perLabel[r.Metadata["label"]]++
+		for _, x := range r.Embedding {
+			sum += float64(x)
+		}
+	}
+	require.Len(t, perLabel, 10)
+	for label, n := range perLabel {
+		require.Equal(t, 1000, n, label)
+	}
+	// The published mean of the test set is 0.2868 of full scale.
+	require.InDelta(t, 0.2868, sum/10000/784/255, 0.0001)
+	require.Equal(t, "fashion-00042", rows[42].ID)
+}
+
+func TestJSONL(t *testing.T) {
+	r := dataset.NewJSONL("in.jsonl", strings.NewReader(`{"id":"a","content":"x","embedding":[1,2.5],"metadata":{"n":3,"f":0.5,"s":"t","b":true}}
+
+{"memoryId":"b","embeddingF32":"AACAPwAAAEA=","observedAt":"2026-01-02T03:04:05Z","confidence":0.5}
+`))
+	rows, err := dataset.ReadAll(r)
+	require.NoError(t, err)
+	require.Len(t, rows, 2)
+	require.Equal(t, []float32{1, 2.5}, rows[0].Embedding)
+	require.Equal(t, map[string]any{"n": int64(3), "f": 0.5, "s": "t", "b": true}, rows[0].Metadata)
+	require.Equal(t, "b", rows[1].ID)
+	require.Equal(t, []float32{1, 2}, rows[1].Embedding)
+	require.Equal(t, 2026, rows[1].ObservedAt.Year())
+	require.Equal(t, float32(0.5), *rows[1].Confidence)
+}
+
+func TestErrorsNameFileAndLine(t *testing.T) {
+	long := `{"content":"` + strings.Repeat("x", dataset.MaxLine) + `"}`
+	for name, c := range map[string]struct{ in, want string }{
+		"syntax":      {"{\"id\":\"a\"}\n{oops}", "in.jsonl:2"},
+		"unknown key": {`{"vector":[1]}`, `unknown field "vector"`},
+		"trailing":    {`{"id":"a"} {}`, "more than one value"},
+		"odd bytes":   {`{"embedding_f32":"AAA="}`, "not a multiple of 4"},
+		"both":        {`{"embedding":[1],"embedding_f32":"AACAPw=="}`, "both given"},
+		"nested":      {`{"metadata":{"a":[1]}}`, `metadata "a"`},
+		"overflow":    {`{"embedding":[1e99]}`, "in.jsonl:1"},
+		"long line":   {long, "in.jsonl:1: a line of more than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := dataset.ReadAll(dataset.NewJSONL("in.jsonl", strings.NewReader(c.in)))
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, "in.jsonl:")
+		})
+	}
+}
+
+func TestIDXRefusesWhatIsBroken(t *testing.T) {
+	head := []byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2}
+	for name, c := range map[string]struct {
+		in   []byte
+		want string
+	}{
+		"empty":     {nil, "shorter than an IDX header"},
+		"magic":     {[]byte("GIF89a"), "not an IDX file"},
+		"header":    {head[:9], "ends within its header"},
+		"truncated": {append(bytes.Clone(head), 1, 2, 3), "ends after 1 of 2 entries"},
+		"wide":      {[]byte{0, 0, 8, 2, 0, 0, 0, 1, 0, 1, 0, 0}, "more than 4096"},
+		"no width":  {[]byte{0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 0}, "no components"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := dataset.NewIDX("x.idx", bytes.NewReader(c.in))
+			if err == nil {
+				_, err = dataset.ReadAll(r)
+			}
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, "x.idx")
+		})
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rows.jsonl.gz")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := io.WriteString(z, `{"id":"z","embedding":[1]}`)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	require.NoError(t, os.WriteFile(path, packed.Bytes(), 0o600))
+
+	r, c, err := dataset.Open(path)
+	require.NoError(t, err)
+	row, err := r.Next()
+	require.NoError(t, err)
+	require.Equal(t, "z", row.ID)
+	_, err = r.Next()
+	require.True(t, errors.Is(err, io.EOF))
+	require.NoError(t, c.Close())
+
+	_, _, err = dataset.Open(filepath.Join(dir, "missing.jsonl"))
+	require.ErrorContains(t, err, "no such file")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.csv"), nil, 0o600))
+	_, _, err = dataset.Open(filepath.Join(dir, "a.csv"))
+	require.ErrorContains(t, err, "known are .jsonl")
+}
+
+func FuzzJSONL(f *testing.F) {
+	f.Add([]byte(`{"id":"a","embedding":[1,2.5],"metadata":{"n":3}}`))
+	f.Add([]byte("{\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		_, _ = dataset.ReadAll(dataset.NewJSONL("in", bytes.NewReader(in)))
+	})
+}
+
+func FuzzIDX(f *testing.F) {
+	f.Add([]byte{0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r, err := dataset.NewIDX("in", bytes.NewReader(in))
+		if err == nil {
+			_, _ = dataset.ReadAll(r)
+		}
+	})
+}

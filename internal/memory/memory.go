@@ -1,0 +1,156 @@
+// Package memory holds the words of engram's domain: spaces, observations, ops, versions, queries, hits.
+//
+// They are plain values without I/O, locks or wire types; every layer speaks them. Vectors are float32, with as many
+// components as the space's dimension. Slices and maps in these values are read-only once handed on.
+package memory
+
+import "time"
+
+// Limits of the domain. The wire schema states the same numbers.
+const (
+	MaxDimension     = 4096
+	MaxSpaceName     = 64
+	MaxMemoryID      = 128     // bytes
+	MaxContent       = 1 << 20 // bytes
+	MaxMetadataPairs = 64
+	MaxMetadataValue = 4096 // bytes of a string value
+	MaxMetadataKey   = 128  // bytes
+	MaxBatch         = 1024 // observations in one message
+	MaxForgetIDs     = 10000
+	MaxRecallLimit   = 10000
+	DefaultLimit     = 10
+)
+
+// Version orders the ops of one space: each op takes the next number, from 1. 0 is "before everything". A
+// snapshot at version S holds every op with a version <= S.
+type Version uint64
+
+// Ordinal is the stable address of one op's payload in the journal, counted over the whole log from 1.
+type Ordinal uint64
+
+// Metric is how two vectors are compared.
+type Metric uint8
+
+// The metrics. Scores are "higher is better" for each: cosine in [-1, 1]; dot product; for L2 the negated
+// Euclidean distance.
+const (
+	Cosine Metric = 1
+	Dot    Metric = 2
+	L2     Metric = 3
+)
+
+// String returns the metric's name: "cosine", "dot" or "l2".
+func (m Metric) String() string {
+	switch m {
+	case Cosine:
+		return "cosine"
+	case Dot:
+		return "dot"
+	case L2:
+		return "l2"
+	}
+	return "unknown"
+}
+
+// Space describes a memory space. Dimension 0 means that no observation has fixed it yet.
+type Space struct {
+	Name        string
+	Incarnation uint64 // tells a space from a deleted one of the same name
+	Dimension   int
+	Metric      Metric
+	CreatedAt   time.Time
+	Committed   Version // the last durable version
+}
+
+// Value is one metadata value: string, int64, float64 or bool.
+type Value any
+
+// Observation is one thing to remember.
+type Observation struct {
+	ID         string // memory_id; never empty once decoded
+	Content    string
+	Metadata   map[string]Value
+	ObservedAt time.Time // zero: not given
+	ReceivedAt time.Time // the server's clock
+	Confidence float32   // in [0, 1]; 1 when not given
+	Vector     []float32 // length = the space's dimension
+}
+
+// Forget names memories to forget.
+type Forget struct {
+	IDs []string
+}
+
+// Rejection says why an op was refused for good. Its sequence number is consumed.
+type Rejection struct {
+	Code   uint32 // google.rpc.Code
+	Reason string
+	Field  string
+}
+
+// OpKind tells what an op does.
+type OpKind uint8
+
+// The kinds of ops. A Rejected op is stored too, so that its number stays consumed after a restart.
+const (
+	OpObserve  OpKind = 1
+	OpForget   OpKind = 2
+	OpRejected OpKind = 3
+)
+
+// Op is one numbered step of a session; exactly one of the pointers is set, as Kind says.
+type Op struct {
+	Kind      OpKind
+	Sequence  uint64 // within the session, from 1, contiguous
+	Observe   *Observation
+	Forget    *Forget
+	Rejection *Rejection
+}
+
+// Durability is the fate of an append: Done is closed when it is decided, Err is then nil if the bytes are durable.
+// Safe for concurrent use.
+type Durability interface {
+	Done() <-chan struct{}
+	Err() error
+}
+
+// Query asks a space for the memories nearest to a vector.
+type Query struct {
+	Vector           []float32
+	Limit            int // 1..MaxRecallLimit
+	MinScore         *float32
+	IncludeContent   bool
+	IncludeEmbedding bool
+}
+
+// HitState says where a hit was found.
+type HitState uint8
+
+// The states of a hit.
+const (
+	Graphed  HitState = 1
+	Fresh    HitState = 2
+	InFlight HitState = 3
+)
+
+// Hit is one recalled memory. ObservedAt, Content, Metadata and Embedding come from the journal.
+type Hit struct {
+	ID         string
+	Score      float32
+	Confidence float32
+	State      HitState
+	Version    Version
+	ObservedAt time.Time
+	ReceivedAt time.Time
+	Content    string
+	Metadata   map[string]Value
+	Embedding  []float32
+}
+
+// Result answers a Query: hits by falling score, ties by rising version, as of Snapshot.
+type Result struct {
+	Hits     []Hit
+	Snapshot Version
+	Graphed  Version
+	Scanned  int // vectors compared exactly
+}
