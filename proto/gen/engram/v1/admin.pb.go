@@ -23,13 +23,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Metric is how two vectors are compared. It is fixed when the space is made.
 type Metric int32
 
 const (
+	// The same as METRIC_COSINE.
 	Metric_METRIC_UNSPECIFIED Metric = 0
-	Metric_METRIC_COSINE      Metric = 1
-	Metric_METRIC_DOT         Metric = 2
-	Metric_METRIC_L2          Metric = 3
+	// The cosine of the angle: -1 to 1. A zero vector has none and is rejected.
+	Metric_METRIC_COSINE Metric = 1
+	// The inner product, unbounded.
+	Metric_METRIC_DOT Metric = 2
+	// The Euclidean distance, negated to a score so that higher is better: at most 0.
+	Metric_METRIC_L2 Metric = 3
 )
 
 // Enum value maps for Metric.
@@ -75,14 +80,19 @@ func (Metric) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
+// State is what the session is doing.
 type Session_State int32
 
 const (
 	Session_STATE_UNSPECIFIED Session_State = 0
-	Session_STATE_ATTACHED    Session_State = 1
-	Session_STATE_DETACHED    Session_State = 2
-	Session_STATE_ENDED       Session_State = 3
-	Session_STATE_PAUSED      Session_State = 4
+	// A stream serves it.
+	Session_STATE_ATTACHED Session_State = 1
+	// No stream; it can be resumed until expires_at.
+	Session_STATE_DETACHED Session_State = 2
+	// Ended by its client or an operator; it cannot be resumed.
+	Session_STATE_ENDED Session_State = 3
+	// A stream serves it, and the client has paused its results.
+	Session_STATE_PAUSED Session_State = 4
 )
 
 // Enum value maps for Session_State.
@@ -130,18 +140,26 @@ func (Session_State) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9, 0}
 }
 
+// Space is a set of memories that are recalled together. Its name, dimension and metric never change.
 type Space struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Name             string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Dimension        uint32                 `protobuf:"varint,2,opt,name=dimension,proto3" json:"dimension,omitempty"`
-	Metric           Metric                 `protobuf:"varint,3,opt,name=metric,proto3,enum=engram.v1.Metric" json:"metric,omitempty"`
-	CreatedAt        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	Memories         uint64                 `protobuf:"varint,5,opt,name=memories,proto3" json:"memories,omitempty"`
-	CommittedVersion uint64                 `protobuf:"varint,6,opt,name=committed_version,json=committedVersion,proto3" json:"committed_version,omitempty"`
-	GraphedVersion   uint64                 `protobuf:"varint,7,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
-	Embedder         string                 `protobuf:"bytes,8,opt,name=embedder,proto3" json:"embedder,omitempty"` // identity of what turned text into vectors here; empty: vectors came from clients
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 64 characters: lower-case letters, digits, '.', '_' and '-'; a letter or digit first.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Components of every vector here: 1 to 4,096.
+	Dimension uint32 `protobuf:"varint,2,opt,name=dimension,proto3" json:"dimension,omitempty"`
+	Metric    Metric `protobuf:"varint,3,opt,name=metric,proto3,enum=engram.v1.Metric" json:"metric,omitempty"`
+	// Set by the server.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Memories that a recall can find now. Set by the server.
+	Memories uint64 `protobuf:"varint,5,opt,name=memories,proto3" json:"memories,omitempty"`
+	// The newest version that is durable and published. Set by the server.
+	CommittedVersion uint64 `protobuf:"varint,6,opt,name=committed_version,json=committedVersion,proto3" json:"committed_version,omitempty"`
+	// Up to this version memories are merged into the graph. Set by the server; never above committed_version.
+	GraphedVersion uint64 `protobuf:"varint,7,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
+	// Identity of what turned text into vectors here. Empty: vectors came from clients.
+	Embedder      string `protobuf:"bytes,8,opt,name=embedder,proto3" json:"embedder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Space) Reset() {
@@ -230,9 +248,11 @@ func (x *Space) GetEmbedder() string {
 	return ""
 }
 
+// CreateSpaceRequest names the space to make.
 type CreateSpaceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Space         *Space                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name and dimension are required; what the server sets is not read.
+	Space         *Space `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,6 +294,7 @@ func (x *CreateSpaceRequest) GetSpace() *Space {
 	return nil
 }
 
+// CreateSpaceResponse is the space as it was made.
 type CreateSpaceResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Space         *Space                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
@@ -318,10 +339,13 @@ func (x *CreateSpaceResponse) GetSpace() *Space {
 	return nil
 }
 
+// ListSpacesRequest pages through the spaces.
 type ListSpacesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PageSize      uint32                 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string                 `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1,000. 0: the server decides.
+	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,10 +394,13 @@ func (x *ListSpacesRequest) GetPageToken() string {
 	return ""
 }
 
+// ListSpacesResponse is one page.
 type ListSpacesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Spaces        []*Space               `protobuf:"bytes,1,rep,name=spaces,proto3" json:"spaces,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their names.
+	Spaces []*Space `protobuf:"bytes,1,rep,name=spaces,proto3" json:"spaces,omitempty"`
+	// Empty: this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -422,6 +449,7 @@ func (x *ListSpacesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// DeleteSpaceRequest names the space to delete.
 type DeleteSpaceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -466,6 +494,7 @@ func (x *DeleteSpaceRequest) GetName() string {
 	return ""
 }
 
+// DeleteSpaceResponse means that the space is gone.
 type DeleteSpaceResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -502,9 +531,11 @@ func (*DeleteSpaceResponse) Descriptor() ([]byte, []int) {
 	return file_engram_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
+// GetStatsRequest says what to count.
 type GetStatsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this space. Empty: the whole server.
+	Space         string `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -546,26 +577,48 @@ func (x *GetStatsRequest) GetSpace() string {
 	return ""
 }
 
+// GetStatsResponse is counted since the server started, unless it says otherwise. The unit is observations, a forget on
+// a stream counting as one.
+//
+// Every observation received gets exactly one verdict:
+//
+//	offered = accepted + duplicate + nacked + rejected + superseded + aborted
+//
+// and each of them is equal here, in the metrics, and as the clients count them.
 type GetStatsResponse struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	QueueDepth     uint64                 `protobuf:"varint,1,opt,name=queue_depth,json=queueDepth,proto3" json:"queue_depth,omitempty"`
-	QueueCapacity  uint64                 `protobuf:"varint,2,opt,name=queue_capacity,json=queueCapacity,proto3" json:"queue_capacity,omitempty"`
-	DrainPerSecond float64                `protobuf:"fixed64,3,opt,name=drain_per_second,json=drainPerSecond,proto3" json:"drain_per_second,omitempty"`
-	// Every item received gets exactly one verdict; offered is their sum.
-	Offered          uint64 `protobuf:"varint,4,opt,name=offered,proto3" json:"offered,omitempty"`
-	Accepted         uint64 `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	Duplicate        uint64 `protobuf:"varint,6,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	Nacked           uint64 `protobuf:"varint,7,opt,name=nacked,proto3" json:"nacked,omitempty"` // what a gap discards included
-	Rejected         uint64 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
-	Superseded       uint64 `protobuf:"varint,9,opt,name=superseded,proto3" json:"superseded,omitempty"` // sent under an old epoch
-	Aborted          uint64 `protobuf:"varint,10,opt,name=aborted,proto3" json:"aborted,omitempty"`      // the stream ended before a verdict
-	Committed        uint64 `protobuf:"varint,11,opt,name=committed,proto3" json:"committed,omitempty"`
-	Graphed          uint64 `protobuf:"varint,12,opt,name=graphed,proto3" json:"graphed,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In memory now: received and not committed yet.
+	QueueDepth uint64 `protobuf:"varint,1,opt,name=queue_depth,json=queueDepth,proto3" json:"queue_depth,omitempty"`
+	// What queue_depth may reach.
+	QueueCapacity uint64 `protobuf:"varint,2,opt,name=queue_capacity,json=queueCapacity,proto3" json:"queue_capacity,omitempty"`
+	// Committed a second, lately.
+	DrainPerSecond float64 `protobuf:"fixed64,3,opt,name=drain_per_second,json=drainPerSecond,proto3" json:"drain_per_second,omitempty"`
+	// Received, and given a verdict. What has none yet is in in_flight.
+	Offered uint64 `protobuf:"varint,4,opt,name=offered,proto3" json:"offered,omitempty"`
+	// Stored: durable, and found by recall.
+	Accepted uint64 `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// Below the number expected: stored before, acked again.
+	Duplicate uint64 `protobuf:"varint,6,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// Turned away for now, to be sent again. It includes what a gap discards.
+	Nacked uint64 `protobuf:"varint,7,opt,name=nacked,proto3" json:"nacked,omitempty"`
+	// Turned away for good.
+	Rejected uint64 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Sent under an epoch that a newer connection of the session has ended.
+	Superseded uint64 `protobuf:"varint,9,opt,name=superseded,proto3" json:"superseded,omitempty"`
+	// The stream ended before a verdict.
+	Aborted uint64 `protobuf:"varint,10,opt,name=aborted,proto3" json:"aborted,omitempty"`
+	// Durable and published.
+	Committed uint64 `protobuf:"varint,11,opt,name=committed,proto3" json:"committed,omitempty"`
+	// Merged into the graph.
+	Graphed uint64 `protobuf:"varint,12,opt,name=graphed,proto3" json:"graphed,omitempty"`
+	// Sessions with a stream, now.
 	SessionsAttached uint32 `protobuf:"varint,13,opt,name=sessions_attached,json=sessionsAttached,proto3" json:"sessions_attached,omitempty"`
+	// Sessions waiting to be resumed, now.
 	SessionsDetached uint32 `protobuf:"varint,14,opt,name=sessions_detached,json=sessionsDetached,proto3" json:"sessions_detached,omitempty"`
-	InFlight         uint64 `protobuf:"varint,15,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"` // received, verdict not yet given; 0 when quiet
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Received, verdict not yet given; 0 when quiet.
+	InFlight      uint64 `protobuf:"varint,15,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatsResponse) Reset() {
@@ -703,17 +756,22 @@ func (x *GetStatsResponse) GetInFlight() uint64 {
 	return 0
 }
 
+// Session is one client's place in its own sequence. It outlives streams and restarts of the server.
 type Session struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	SessionId        string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Space            string                 `protobuf:"bytes,2,opt,name=space,proto3" json:"space,omitempty"`
-	State            Session_State          `protobuf:"varint,3,opt,name=state,proto3,enum=engram.v1.Session_State" json:"state,omitempty"`
-	Epoch            uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	CommittedThrough uint64                 `protobuf:"varint,5,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
-	GraphedThrough   uint64                 `protobuf:"varint,6,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
-	ExpiresAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Space     string                 `protobuf:"bytes,2,opt,name=space,proto3" json:"space,omitempty"`
+	State     Session_State          `protobuf:"varint,3,opt,name=state,proto3,enum=engram.v1.Session_State" json:"state,omitempty"`
+	// Counts the streams that served it. Each new one ends what the older still sends.
+	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Up to this sequence number everything is durable and found, or rejected for good.
+	CommittedThrough uint64 `protobuf:"varint,5,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
+	// Up to this sequence number everything is merged into the graph.
+	GraphedThrough uint64 `protobuf:"varint,6,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
+	// When a detached session is let go. Unset while it is attached.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Session) Reset() {
@@ -795,10 +853,12 @@ func (x *Session) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// GetSessionRequest asks for one session.
 type GetSessionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	ResumeToken   []byte                 `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// From Welcome. An operator's key does without.
+	ResumeToken   []byte `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -847,6 +907,7 @@ func (x *GetSessionRequest) GetResumeToken() []byte {
 	return nil
 }
 
+// GetSessionResponse is that session.
 type GetSessionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -891,11 +952,15 @@ func (x *GetSessionResponse) GetSession() *Session {
 	return nil
 }
 
+// ListSessionsRequest pages through the sessions.
 type ListSessionsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	PageSize      uint32                 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this space. Empty: all.
+	Space string `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// At most 1,000. 0: the server decides.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -951,10 +1016,12 @@ func (x *ListSessionsRequest) GetPageToken() string {
 	return ""
 }
 
+// ListSessionsResponse is one page.
 type ListSessionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sessions      []*Session             `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sessions []*Session             `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Empty: this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1003,10 +1070,12 @@ func (x *ListSessionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// EndSessionRequest ends a session for good. What is committed stays.
 type EndSessionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	ResumeToken   []byte                 `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"` // not needed by an operator's key
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// From Welcome. An operator's key does without.
+	ResumeToken   []byte `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1055,6 +1124,7 @@ func (x *EndSessionRequest) GetResumeToken() []byte {
 	return nil
 }
 
+// EndSessionResponse is the session as it ended.
 type EndSessionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`

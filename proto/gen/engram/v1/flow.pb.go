@@ -24,11 +24,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// OverloadPolicy says what the server does with observations that it has no room for.
 type OverloadPolicy int32
 
 const (
-	OverloadPolicy_OVERLOAD_POLICY_UNSPECIFIED OverloadPolicy = 0 // = NACK
-	OverloadPolicy_OVERLOAD_POLICY_NACK        OverloadPolicy = 1
+	// The same as OVERLOAD_POLICY_NACK.
+	OverloadPolicy_OVERLOAD_POLICY_UNSPECIFIED OverloadPolicy = 0
+	// Send a Nack with retry_after; the stream goes on.
+	OverloadPolicy_OVERLOAD_POLICY_NACK OverloadPolicy = 1
+	// End the stream with RESOURCE_EXHAUSTED and google.rpc.RetryInfo; the session can be resumed.
 	OverloadPolicy_OVERLOAD_POLICY_FAIL_STREAM OverloadPolicy = 2
 )
 
@@ -73,13 +77,18 @@ func (OverloadPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_flow_proto_rawDescGZIP(), []int{0}
 }
 
+// EventKind is what happened.
 type EventKind int32
 
 const (
-	EventKind_EVENT_KIND_UNSPECIFIED  EventKind = 0
-	EventKind_EVENT_KIND_STORED       EventKind = 1
-	EventKind_EVENT_KIND_FORGOTTEN    EventKind = 2
-	EventKind_EVENT_KIND_GRAPHED      EventKind = 3
+	EventKind_EVENT_KIND_UNSPECIFIED EventKind = 0
+	// Memories were committed.
+	EventKind_EVENT_KIND_STORED EventKind = 1
+	// Memories were forgotten, or expired.
+	EventKind_EVENT_KIND_FORGOTTEN EventKind = 2
+	// The graph has caught up to Event.version.
+	EventKind_EVENT_KIND_GRAPHED EventKind = 3
+	// The server's queue changed its state; see Credit.State.
 	EventKind_EVENT_KIND_BACKPRESSURE EventKind = 4
 )
 
@@ -128,13 +137,18 @@ func (EventKind) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_flow_proto_rawDescGZIP(), []int{1}
 }
 
+// Reason says why nothing was taken.
 type Nack_Reason int32
 
 const (
-	Nack_REASON_UNSPECIFIED         Nack_Reason = 0
-	Nack_REASON_RESOURCE_EXHAUSTED  Nack_Reason = 1
-	Nack_REASON_SEQUENCE_GAP        Nack_Reason = 2
-	Nack_REASON_CREDIT_EXCEEDED     Nack_Reason = 3
+	Nack_REASON_UNSPECIFIED Nack_Reason = 0
+	// No room. Wait for retry_after.
+	Nack_REASON_RESOURCE_EXHAUSTED Nack_Reason = 1
+	// A number is missing; what came after it was discarded. Repeated on each heartbeat until the number arrives.
+	Nack_REASON_SEQUENCE_GAP Nack_Reason = 2
+	// More was sent than Credit allowed. Going on so ends the stream.
+	Nack_REASON_CREDIT_EXCEEDED Nack_Reason = 3
+	// The space cannot be written: the disk is full or failed. Recalls still work.
 	Nack_REASON_STORAGE_UNAVAILABLE Nack_Reason = 4
 )
 
@@ -183,12 +197,16 @@ func (Nack_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_flow_proto_rawDescGZIP(), []int{6, 0}
 }
 
+// State is the server's mood.
 type Credit_State int32
 
 const (
 	Credit_STATE_UNSPECIFIED Credit_State = 0
-	Credit_STATE_OK          Credit_State = 1
-	Credit_STATE_SLOW_DOWN   Credit_State = 2
+	// Send as fast as the limits allow.
+	Credit_STATE_OK Credit_State = 1
+	// The queue is filling: send larger batches, less often.
+	Credit_STATE_SLOW_DOWN Credit_State = 2
+	// No room: what is sent now is nacked. Wait for retry_after.
 	Credit_STATE_BUFFER_FULL Credit_State = 3
 )
 
@@ -235,14 +253,20 @@ func (Credit_State) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_flow_proto_rawDescGZIP(), []int{7, 0}
 }
 
+// Action says what to change.
 type FlowControl_Action int32
 
 const (
+	// Refused.
 	FlowControl_ACTION_UNSPECIFIED FlowControl_Action = 0
-	FlowControl_ACTION_PAUSE       FlowControl_Action = 1
-	FlowControl_ACTION_RESUME      FlowControl_Action = 2
-	FlowControl_ACTION_SLOW_DOWN   FlowControl_Action = 3
-	FlowControl_ACTION_CREDIT      FlowControl_Action = 4
+	// Send no more hits. A recall paused for more than 60 s ends with PAUSE_EXPIRED.
+	FlowControl_ACTION_PAUSE FlowControl_Action = 1
+	// Go on after ACTION_PAUSE.
+	FlowControl_ACTION_RESUME FlowControl_Action = 2
+	// Send at most max_hits_per_second.
+	FlowControl_ACTION_SLOW_DOWN FlowControl_Action = 3
+	// Raise result_limit.
+	FlowControl_ACTION_CREDIT FlowControl_Action = 4
 )
 
 // Enum value maps for FlowControl_Action.
@@ -290,13 +314,17 @@ func (FlowControl_Action) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_flow_proto_rawDescGZIP(), []int{8, 0}
 }
 
+// Reason says why, and so what to do.
 type GoAway_Reason int32
 
 const (
 	GoAway_REASON_UNSPECIFIED GoAway_Reason = 0
-	GoAway_REASON_SHUTDOWN    GoAway_Reason = 1
-	GoAway_REASON_FENCED      GoAway_Reason = 2
-	GoAway_REASON_REBALANCE   GoAway_Reason = 3
+	// The server stops. Resume after reconnect_after.
+	GoAway_REASON_SHUTDOWN GoAway_Reason = 1
+	// A newer stream serves this session. Do not resume: it would fence that one in turn.
+	GoAway_REASON_FENCED GoAway_Reason = 2
+	// Another server should serve this session. Resume at once.
+	GoAway_REASON_REBALANCE GoAway_Reason = 3
 )
 
 // Enum value maps for GoAway_Reason.
@@ -342,19 +370,34 @@ func (GoAway_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_flow_proto_rawDescGZIP(), []int{15, 0}
 }
 
+// Hello is the first frame of every stream. It opens a new session, or resumes one when session_id is set.
+//
+// Resuming always wins over a stream that still serves the session: that one is told GoAway FENCED, and what it sends
+// from then on is superseded.
 type Hello struct {
-	state                 protoimpl.MessageState `protogen:"open.v1"`
-	Space                 string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	SessionId             string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	ResumeToken           []byte                 `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	LastCommittedSequence uint64                 `protobuf:"varint,4,opt,name=last_committed_sequence,json=lastCommittedSequence,proto3" json:"last_committed_sequence,omitempty"`
-	AckLevel              AckLevel               `protobuf:"varint,5,opt,name=ack_level,json=ackLevel,proto3,enum=engram.v1.AckLevel" json:"ack_level,omitempty"`
-	OverloadPolicy        OverloadPolicy         `protobuf:"varint,6,opt,name=overload_policy,json=overloadPolicy,proto3,enum=engram.v1.OverloadPolicy" json:"overload_policy,omitempty"`
-	DetachTtl             *durationpb.Duration   `protobuf:"bytes,7,opt,name=detach_ttl,json=detachTtl,proto3" json:"detach_ttl,omitempty"`
-	BearerToken           string                 `protobuf:"bytes,8,opt,name=bearer_token,json=bearerToken,proto3" json:"bearer_token,omitempty"`
-	ResultLimit           uint64                 `protobuf:"varint,9,opt,name=result_limit,json=resultLimit,proto3" json:"result_limit,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The space of every frame of this session. Made on the first write if it does not exist. Resuming under another
+	// space is FAILED_PRECONDITION.
+	Space string `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// Empty: a new session. Else the one to resume: NOT_FOUND with SESSION_EXPIRED if it is gone.
+	SessionId string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// From the session's Welcome. Required to resume; a wrong one is PERMISSION_DENIED.
+	ResumeToken []byte `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	// The highest number the client knows to be committed, 0 for none. If the server has less (its disk was restored from
+	// an older copy) the stream ends with FAILED_PRECONDITION and both numbers, and the client decides.
+	LastCommittedSequence uint64 `protobuf:"varint,4,opt,name=last_committed_sequence,json=lastCommittedSequence,proto3" json:"last_committed_sequence,omitempty"`
+	// When the client lets go of what it keeps to send again. The default is committed.
+	AckLevel       AckLevel       `protobuf:"varint,5,opt,name=ack_level,json=ackLevel,proto3,enum=engram.v1.AckLevel" json:"ack_level,omitempty"`
+	OverloadPolicy OverloadPolicy `protobuf:"varint,6,opt,name=overload_policy,json=overloadPolicy,proto3,enum=engram.v1.OverloadPolicy" json:"overload_policy,omitempty"`
+	// How long the session outlives its stream: 60 s to 7 days. Unset: the server decides, 1 h by default.
+	DetachTtl *durationpb.Duration `protobuf:"bytes,7,opt,name=detach_ttl,json=detachTtl,proto3" json:"detach_ttl,omitempty"`
+	// The key, for clients that cannot set a header, such as pages on a WebSocket.
+	BearerToken string `protobuf:"bytes,8,opt,name=bearer_token,json=bearerToken,proto3" json:"bearer_token,omitempty"`
+	// Hits the client is ready to take, counted from the start of this epoch; raised with ACTION_CREDIT. 0: no limit.
+	// Required on a WebSocket, where a page has no other way to hold the server back.
+	ResultLimit   uint64 `protobuf:"varint,9,opt,name=result_limit,json=resultLimit,proto3" json:"result_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -450,20 +493,30 @@ func (x *Hello) GetResultLimit() uint64 {
 	return 0
 }
 
+// Welcome answers Hello. Nothing is sent before it.
 type Welcome struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	SessionId        string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	ResumeToken      []byte                 `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	Epoch            uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Resumed          bool                   `protobuf:"varint,4,opt,name=resumed,proto3" json:"resumed,omitempty"`
-	CommittedThrough uint64                 `protobuf:"varint,5,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
-	GraphedThrough   uint64                 `protobuf:"varint,6,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
-	Rejected         []*Rejection           `protobuf:"bytes,7,rep,name=rejected,proto3" json:"rejected,omitempty"`
-	Credit           *Credit                `protobuf:"bytes,8,opt,name=credit,proto3" json:"credit,omitempty"`
-	Limits           *Limits                `protobuf:"bytes,9,opt,name=limits,proto3" json:"limits,omitempty"`
-	ServerInstance   string                 `protobuf:"bytes,10,opt,name=server_instance,json=serverInstance,proto3" json:"server_instance,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the session. Keep it, with resume_token, to resume after a disconnect or a restart of either side.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Proves that the session is yours; the server keeps only its hash.
+	ResumeToken []byte `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	// Counts the streams that served this session; this one is the newest.
+	Epoch uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The session existed before.
+	Resumed bool `protobuf:"varint,4,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// Everything up to this number is settled: drop it from the buffer, and go on with the next.
+	CommittedThrough uint64 `protobuf:"varint,5,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
+	// Up to this number everything is merged into the graph.
+	GraphedThrough uint64 `protobuf:"varint,6,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
+	// What was rejected after Hello.last_committed_sequence.
+	Rejected []*Rejection `protobuf:"bytes,7,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	// What may be sent at once.
+	Credit *Credit `protobuf:"bytes,8,opt,name=credit,proto3" json:"credit,omitempty"`
+	Limits *Limits `protobuf:"bytes,9,opt,name=limits,proto3" json:"limits,omitempty"`
+	// Changes with every start of the server.
+	ServerInstance string `protobuf:"bytes,10,opt,name=server_instance,json=serverInstance,proto3" json:"server_instance,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -566,16 +619,23 @@ func (x *Welcome) GetServerInstance() string {
 	return ""
 }
 
+// Limits are what the server holds this stream to.
 type Limits struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	MaxBatchObservations uint32                 `protobuf:"varint,1,opt,name=max_batch_observations,json=maxBatchObservations,proto3" json:"max_batch_observations,omitempty"`
-	MaxMessageBytes      uint32                 `protobuf:"varint,2,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
-	MaxConcurrentRecalls uint32                 `protobuf:"varint,3,opt,name=max_concurrent_recalls,json=maxConcurrentRecalls,proto3" json:"max_concurrent_recalls,omitempty"`
-	Dimension            uint32                 `protobuf:"varint,4,opt,name=dimension,proto3" json:"dimension,omitempty"`
-	HeartbeatInterval    *durationpb.Duration   `protobuf:"bytes,5,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	DetachTtl            *durationpb.Duration   `protobuf:"bytes,6,opt,name=detach_ttl,json=detachTtl,proto3" json:"detach_ttl,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Observations an ObserveBatch.
+	MaxBatchObservations uint32 `protobuf:"varint,1,opt,name=max_batch_observations,json=maxBatchObservations,proto3" json:"max_batch_observations,omitempty"`
+	// Bytes a frame.
+	MaxMessageBytes uint32 `protobuf:"varint,2,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
+	// Recalls at work on this stream at once; one more ends with RESOURCE_EXHAUSTED.
+	MaxConcurrentRecalls uint32 `protobuf:"varint,3,opt,name=max_concurrent_recalls,json=maxConcurrentRecalls,proto3" json:"max_concurrent_recalls,omitempty"`
+	// The space's dimension. 0: the first vector decides it.
+	Dimension uint32 `protobuf:"varint,4,opt,name=dimension,proto3" json:"dimension,omitempty"`
+	// When nothing else is sent, a Pong comes this often.
+	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,5,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
+	// How long the session outlives this stream.
+	DetachTtl     *durationpb.Duration `protobuf:"bytes,6,opt,name=detach_ttl,json=detachTtl,proto3" json:"detach_ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -650,12 +710,21 @@ func (x *Limits) GetDetachTtl() *durationpb.Duration {
 	return nil
 }
 
+// ObserveBatch carries observations of consecutive sequence numbers.
+//
+// The server expects the number E next. What lies below E is a duplicate and is acked again; a batch that begins below
+// E and reaches it is trimmed; a batch that begins above E is discarded, like all that follows it, under one
+// Nack(SEQUENCE_GAP, E), until E arrives.
 type ObserveBatch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FirstSequence uint64                 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
-	Observations  []*Observation         `protobuf:"bytes,2,rep,name=observations,proto3" json:"observations,omitempty"`
-	Traceparent   string                 `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"` // W3C; a stream has one header for hours
-	Immediate     bool                   `protobuf:"varint,4,opt,name=immediate,proto3" json:"immediate,omitempty"`    // the immediate lane
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the first observation; the i-th has first_sequence + i. Numbers start at 1.
+	FirstSequence uint64 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
+	// 1 to 1,024, and at most Limits.max_batch_observations.
+	Observations []*Observation `protobuf:"bytes,2,rep,name=observations,proto3" json:"observations,omitempty"`
+	// W3C trace context of this batch, since a stream has one header for hours.
+	Traceparent string `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// Overtake other sessions on the way to the commit; never this one's own order.
+	Immediate     bool `protobuf:"varint,4,opt,name=immediate,proto3" json:"immediate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -718,10 +787,12 @@ func (x *ObserveBatch) GetImmediate() bool {
 	return false
 }
 
+// ForgetOp removes memories, in its place of the session's order: it sees everything before it.
 type ForgetOp struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Target        *ForgetTarget          `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It takes one number, like an observation.
+	Sequence      uint64        `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Target        *ForgetTarget `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -770,15 +841,22 @@ func (x *ForgetOp) GetTarget() *ForgetTarget {
 	return nil
 }
 
+// Ack moves the session's watermarks. They are cumulative, so one Ack answers many batches, and a lost one is made good
+// by the next.
 type Ack struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	AcceptedThrough  uint64                 `protobuf:"varint,1,opt,name=accepted_through,json=acceptedThrough,proto3" json:"accepted_through,omitempty"`
-	CommittedThrough uint64                 `protobuf:"varint,2,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
-	GraphedThrough   uint64                 `protobuf:"varint,3,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
-	Rejected         []*Rejection           `protobuf:"bytes,4,rep,name=rejected,proto3" json:"rejected,omitempty"`
-	CommitVersion    uint64                 `protobuf:"varint,5,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In memory, in order. Not safe yet.
+	AcceptedThrough uint64 `protobuf:"varint,1,opt,name=accepted_through,json=acceptedThrough,proto3" json:"accepted_through,omitempty"`
+	// Durable and found by recall, or rejected for good. The client may let go of everything up to here.
+	CommittedThrough uint64 `protobuf:"varint,2,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
+	// Merged into the graph.
+	GraphedThrough uint64 `protobuf:"varint,3,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
+	// What was rejected since the last Ack: permanent, its numbers are used up.
+	Rejected []*Rejection `protobuf:"bytes,4,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	// The space's version at committed_through: a recall at this version, or a later one, finds it all.
+	CommitVersion uint64 `protobuf:"varint,5,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Ack) Reset() {
@@ -846,15 +924,20 @@ func (x *Ack) GetCommitVersion() uint64 {
 	return 0
 }
 
+// Nack is transient: the number is not used up, and the same observations are to be sent again from expected_sequence.
 type Nack struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	ExpectedSequence uint64                 `protobuf:"varint,1,opt,name=expected_sequence,json=expectedSequence,proto3" json:"expected_sequence,omitempty"`
-	Reason           Nack_Reason            `protobuf:"varint,2,opt,name=reason,proto3,enum=engram.v1.Nack_Reason" json:"reason,omitempty"`
-	RetryAfter       *durationpb.Duration   `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	QueueFill        float32                `protobuf:"fixed32,4,opt,name=queue_fill,json=queueFill,proto3" json:"queue_fill,omitempty"`
-	Message          string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Send again from here.
+	ExpectedSequence uint64      `protobuf:"varint,1,opt,name=expected_sequence,json=expectedSequence,proto3" json:"expected_sequence,omitempty"`
+	Reason           Nack_Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=engram.v1.Nack_Reason" json:"reason,omitempty"`
+	// How long to wait first. Unset: send at once.
+	RetryAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// How full the server's queue is, 0 to 1.
+	QueueFill float32 `protobuf:"fixed32,4,opt,name=queue_fill,json=queueFill,proto3" json:"queue_fill,omitempty"`
+	// For a person to read; its wording may change.
+	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Nack) Reset() {
@@ -922,17 +1005,25 @@ func (x *Nack) GetMessage() string {
 	return ""
 }
 
+// Credit says how far the client may send. The limits are absolute within an epoch and only grow, so that a repeated
+// Credit does no harm.
 type Credit struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	SequenceLimit  uint64                 `protobuf:"varint,1,opt,name=sequence_limit,json=sequenceLimit,proto3" json:"sequence_limit,omitempty"`
-	ByteLimit      uint64                 `protobuf:"varint,2,opt,name=byte_limit,json=byteLimit,proto3" json:"byte_limit,omitempty"`
-	State          Credit_State           `protobuf:"varint,3,opt,name=state,proto3,enum=engram.v1.Credit_State" json:"state,omitempty"`
-	QueueFill      float32                `protobuf:"fixed32,4,opt,name=queue_fill,json=queueFill,proto3" json:"queue_fill,omitempty"`
-	RetryAfter     *durationpb.Duration   `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	SuggestedBatch uint32                 `protobuf:"varint,6,opt,name=suggested_batch,json=suggestedBatch,proto3" json:"suggested_batch,omitempty"`
-	ReasonStage    string                 `protobuf:"bytes,7,opt,name=reason_stage,json=reasonStage,proto3" json:"reason_stage,omitempty"` // the stage that holds things up
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The highest sequence number that may be sent.
+	SequenceLimit uint64 `protobuf:"varint,1,opt,name=sequence_limit,json=sequenceLimit,proto3" json:"sequence_limit,omitempty"`
+	// Bytes of observations that may be sent, counted from the start of this epoch.
+	ByteLimit uint64       `protobuf:"varint,2,opt,name=byte_limit,json=byteLimit,proto3" json:"byte_limit,omitempty"`
+	State     Credit_State `protobuf:"varint,3,opt,name=state,proto3,enum=engram.v1.Credit_State" json:"state,omitempty"`
+	// How full the server's queue is, 0 to 1.
+	QueueFill float32 `protobuf:"fixed32,4,opt,name=queue_fill,json=queueFill,proto3" json:"queue_fill,omitempty"`
+	// How long to wait, when the state is STATE_BUFFER_FULL.
+	RetryAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// Observations a batch that would serve the server best now. 0: no opinion.
+	SuggestedBatch uint32 `protobuf:"varint,6,opt,name=suggested_batch,json=suggestedBatch,proto3" json:"suggested_batch,omitempty"`
+	// The pipeline stage that holds things up, by its name in the server's configuration. Empty: none.
+	ReasonStage   string `protobuf:"bytes,7,opt,name=reason_stage,json=reasonStage,proto3" json:"reason_stage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Credit) Reset() {
@@ -1014,14 +1105,18 @@ func (x *Credit) GetReasonStage() string {
 	return ""
 }
 
+// FlowControl is how a client holds results back. Acks, Nacks, Credit and heartbeats always come through.
 type FlowControl struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Action           FlowControl_Action     `protobuf:"varint,1,opt,name=action,proto3,enum=engram.v1.FlowControl_Action" json:"action,omitempty"`
-	RecallId         uint64                 `protobuf:"varint,2,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
-	MaxHitsPerSecond uint32                 `protobuf:"varint,3,opt,name=max_hits_per_second,json=maxHitsPerSecond,proto3" json:"max_hits_per_second,omitempty"`
-	ResultLimit      uint64                 `protobuf:"varint,4,opt,name=result_limit,json=resultLimit,proto3" json:"result_limit,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Action FlowControl_Action     `protobuf:"varint,1,opt,name=action,proto3,enum=engram.v1.FlowControl_Action" json:"action,omitempty"`
+	// Only this recall. 0: all of them.
+	RecallId uint64 `protobuf:"varint,2,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
+	// Read for ACTION_SLOW_DOWN. 0: no limit.
+	MaxHitsPerSecond uint32 `protobuf:"varint,3,opt,name=max_hits_per_second,json=maxHitsPerSecond,proto3" json:"max_hits_per_second,omitempty"`
+	// Read for ACTION_CREDIT: the new Hello.result_limit. A lower one than before has no effect.
+	ResultLimit   uint64 `protobuf:"varint,4,opt,name=result_limit,json=resultLimit,proto3" json:"result_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowControl) Reset() {
@@ -1082,11 +1177,15 @@ func (x *FlowControl) GetResultLimit() uint64 {
 	return 0
 }
 
+// RecallOp asks for a recall on the stream. Its answers, a RecallStarted, RecallChunks and a RecallDone, may interleave
+// with those of other recalls and with Acks.
 type RecallOp struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RecallId      uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
-	Query         *RecallQuery           `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	Traceparent   string                 `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client, unique among its recalls at work on this stream; from 1.
+	RecallId uint64       `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
+	Query    *RecallQuery `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	// W3C trace context of this recall.
+	Traceparent   string `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1142,6 +1241,7 @@ func (x *RecallOp) GetTraceparent() string {
 	return ""
 }
 
+// CancelRecall ends a recall early; its RecallDone has the code CANCELLED. For one that has ended it does nothing.
 type CancelRecall struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RecallId      uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
@@ -1186,9 +1286,11 @@ func (x *CancelRecall) GetRecallId() uint64 {
 	return 0
 }
 
+// Ping asks for a Pong.
 type Ping struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nonce         uint64                 `protobuf:"varint,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Returned in the Pong.
+	Nonce         uint64 `protobuf:"varint,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1230,9 +1332,11 @@ func (x *Ping) GetNonce() uint64 {
 	return 0
 }
 
+// Pong answers a Ping, or is the server's heartbeat.
 type Pong struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nonce         uint64                 `protobuf:"varint,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in the Ping; 0 in a heartbeat.
+	Nonce         uint64 `protobuf:"varint,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1274,10 +1378,13 @@ func (x *Pong) GetNonce() uint64 {
 	return 0
 }
 
+// Goodbye ends the stream in order: the server settles everything received before it, then answers with Closed.
 type Goodbye struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	EndSession    bool                   `protobuf:"varint,1,opt,name=end_session,json=endSession,proto3" json:"end_session,omitempty"`
-	WaitGraphed   bool                   `protobuf:"varint,2,opt,name=wait_graphed,json=waitGraphed,proto3" json:"wait_graphed,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// End the session too: it cannot be resumed. Else it can, for detach_ttl.
+	EndSession bool `protobuf:"varint,1,opt,name=end_session,json=endSession,proto3" json:"end_session,omitempty"`
+	// Wait for the graph as well before Closed.
+	WaitGraphed   bool `protobuf:"varint,2,opt,name=wait_graphed,json=waitGraphed,proto3" json:"wait_graphed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1326,14 +1433,18 @@ func (x *Goodbye) GetWaitGraphed() bool {
 	return false
 }
 
+// Closed is the last frame after a Goodbye.
 type Closed struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	FinalSequence    uint64                 `protobuf:"varint,1,opt,name=final_sequence,json=finalSequence,proto3" json:"final_sequence,omitempty"`
-	CommittedThrough uint64                 `protobuf:"varint,2,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
-	GraphedThrough   uint64                 `protobuf:"varint,3,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
-	SessionEnded     bool                   `protobuf:"varint,4,opt,name=session_ended,json=sessionEnded,proto3" json:"session_ended,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last sequence number the server received in order.
+	FinalSequence uint64 `protobuf:"varint,1,opt,name=final_sequence,json=finalSequence,proto3" json:"final_sequence,omitempty"`
+	// Everything up to this number is settled; final_sequence, unless storage failed.
+	CommittedThrough uint64 `protobuf:"varint,2,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
+	GraphedThrough   uint64 `protobuf:"varint,3,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
+	// The session cannot be resumed.
+	SessionEnded  bool `protobuf:"varint,4,opt,name=session_ended,json=sessionEnded,proto3" json:"session_ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Closed) Reset() {
@@ -1394,13 +1505,16 @@ func (x *Closed) GetSessionEnded() bool {
 	return false
 }
 
+// GoAway says that the server is about to end this stream. The session stays.
 type GoAway struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Reason           GoAway_Reason          `protobuf:"varint,1,opt,name=reason,proto3,enum=engram.v1.GoAway_Reason" json:"reason,omitempty"`
-	CommittedThrough uint64                 `protobuf:"varint,2,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
-	ReconnectAfter   *durationpb.Duration   `protobuf:"bytes,3,opt,name=reconnect_after,json=reconnectAfter,proto3" json:"reconnect_after,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason GoAway_Reason          `protobuf:"varint,1,opt,name=reason,proto3,enum=engram.v1.GoAway_Reason" json:"reason,omitempty"`
+	// Everything up to this number is settled.
+	CommittedThrough uint64 `protobuf:"varint,2,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
+	// How long to wait before resuming.
+	ReconnectAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=reconnect_after,json=reconnectAfter,proto3" json:"reconnect_after,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GoAway) Reset() {
@@ -1454,6 +1568,7 @@ func (x *GoAway) GetReconnectAfter() *durationpb.Duration {
 	return nil
 }
 
+// ObserveStreamRequest is a frame from the client. The first is a Hello, and there is only one.
 type ObserveStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -1600,6 +1715,7 @@ func (*ObserveStreamRequest_Ping) isObserveStreamRequest_Frame() {}
 
 func (*ObserveStreamRequest_Goodbye) isObserveStreamRequest_Frame() {}
 
+// ObserveStreamResponse is a frame from the server. The first is a Welcome.
 type ObserveStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -1762,6 +1878,7 @@ func (*ObserveStreamResponse_GoAway) isObserveStreamResponse_Frame() {}
 
 func (*ObserveStreamResponse_Closed) isObserveStreamResponse_Frame() {}
 
+// MemoryFlowRequest is a frame from the client. The first is a Hello, and there is only one.
 type MemoryFlowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -1940,6 +2057,7 @@ func (*MemoryFlowRequest_Recall) isMemoryFlowRequest_Frame() {}
 
 func (*MemoryFlowRequest_Cancel) isMemoryFlowRequest_Frame() {}
 
+// MemoryFlowResponse is a frame from the server. The first is a Welcome.
 type MemoryFlowResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -2150,6 +2268,7 @@ func (*MemoryFlowResponse_RecallChunk) isMemoryFlowResponse_Frame() {}
 
 func (*MemoryFlowResponse_RecallDone) isMemoryFlowResponse_Frame() {}
 
+// RecallStreamRequest is one recall, answered in pieces.
 type RecallStreamRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
@@ -2202,6 +2321,7 @@ func (x *RecallStreamRequest) GetQuery() *RecallQuery {
 	return nil
 }
 
+// RecallStreamResponse is one piece of the answer: `started` first, `done` last.
 type RecallStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -2300,11 +2420,14 @@ func (*RecallStreamResponse_Chunk) isRecallStreamResponse_Frame() {}
 
 func (*RecallStreamResponse_Done) isRecallStreamResponse_Frame() {}
 
+// WatchRequest subscribes to what happens in a space.
 type WatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	FromVersion   uint64                 `protobuf:"varint,2,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
-	Kinds         []EventKind            `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=engram.v1.EventKind" json:"kinds,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Space string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// Begin after this version. 0: from now on. A version no longer retained is OUT_OF_RANGE.
+	FromVersion uint64 `protobuf:"varint,2,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
+	// Only these. Empty: all.
+	Kinds         []EventKind `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=engram.v1.EventKind" json:"kinds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2360,6 +2483,7 @@ func (x *WatchRequest) GetKinds() []EventKind {
 	return nil
 }
 
+// WatchResponse is one notice.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -2449,6 +2573,7 @@ type WatchResponse_Lagged_ struct {
 }
 
 type WatchResponse_Heartbeat struct {
+	// Nothing happened, and the stream is alive.
 	Heartbeat *Pong `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -2458,11 +2583,14 @@ func (*WatchResponse_Lagged_) isWatchResponse_Frame() {}
 
 func (*WatchResponse_Heartbeat) isWatchResponse_Frame() {}
 
+// Event is something that happened, in version order.
 type WatchResponse_Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=engram.v1.EventKind" json:"kind,omitempty"`
-	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	MemoryIds     []string               `protobuf:"bytes,3,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=engram.v1.EventKind" json:"kind,omitempty"`
+	// The version it happened at.
+	Version   uint64   `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	MemoryIds []string `protobuf:"bytes,3,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
+	// By the server's clock.
 	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2526,10 +2654,13 @@ func (x *WatchResponse_Event) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// Lagged says that the watcher was too slow and notices were dropped. A watcher never holds observations up.
 type WatchResponse_Lagged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ResumeVersion uint64                 `protobuf:"varint,1,opt,name=resume_version,json=resumeVersion,proto3" json:"resume_version,omitempty"`
-	Skipped       uint64                 `protobuf:"varint,2,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Read the space again from here.
+	ResumeVersion uint64 `protobuf:"varint,1,opt,name=resume_version,json=resumeVersion,proto3" json:"resume_version,omitempty"`
+	// How many notices were dropped.
+	Skipped       uint64 `protobuf:"varint,2,opt,name=skipped,proto3" json:"skipped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

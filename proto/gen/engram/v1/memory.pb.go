@@ -4,6 +4,21 @@
 // 	protoc        (unknown)
 // source: engram/v1/memory.proto
 
+// The wire protocol of engram, version 1.
+//
+// memory.proto holds the nouns (an observation, a query, a hit) and the unary calls. flow.proto holds the streams, and
+// admin.proto what an operator needs. The protocol speaks Connect, gRPC and gRPC-Web on one port.
+//
+// Conventions that hold in every message:
+//
+//   - A vector is given once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
+//     numbers as little-endian IEEE 754 float32, 4 bytes a component, easy to move). Both at once is an error.
+//   - A version is a number of one space's commit log. It starts at 1, grows with every commit and never goes back.
+//   - A sequence number belongs to one session. It starts at 1 and has no holes.
+//   - A score is higher for a better hit, whatever the metric.
+//   - A code is a google.rpc.Code as a number, so 3 is INVALID_ARGUMENT.
+//   - A field that this server does not build yet is refused with UNIMPLEMENTED, by its name; it is never ignored.
+
 package engramv1
 
 import (
@@ -24,11 +39,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Visibility says which observations a recall may return.
 type Visibility int32
 
 const (
-	Visibility_VISIBILITY_UNSPECIFIED          Visibility = 0
-	Visibility_VISIBILITY_COMMITTED            Visibility = 1
+	// The same as VISIBILITY_COMMITTED.
+	Visibility_VISIBILITY_UNSPECIFIED Visibility = 0
+	// Only what is durable and published.
+	Visibility_VISIBILITY_COMMITTED Visibility = 1
+	// Also what was received and is not committed yet. Such hits are HIT_STATE_IN_FLIGHT, have a lower confidence, and
+	// may still fail to commit.
 	Visibility_VISIBILITY_COMMITTED_AND_RECENT Visibility = 2
 )
 
@@ -73,13 +93,17 @@ func (Visibility) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_memory_proto_rawDescGZIP(), []int{0}
 }
 
+// HitState says how far a memory has come.
 type HitState int32
 
 const (
 	HitState_HIT_STATE_UNSPECIFIED HitState = 0
-	HitState_HIT_STATE_GRAPHED     HitState = 1
-	HitState_HIT_STATE_FRESH       HitState = 2
-	HitState_HIT_STATE_IN_FLIGHT   HitState = 3
+	// Committed, and merged into the graph index.
+	HitState_HIT_STATE_GRAPHED HitState = 1
+	// Committed, and found by the exact scan of the newest memories.
+	HitState_HIT_STATE_FRESH HitState = 2
+	// Received and not committed. Only under VISIBILITY_COMMITTED_AND_RECENT.
+	HitState_HIT_STATE_IN_FLIGHT HitState = 3
 )
 
 // Enum value maps for HitState.
@@ -125,13 +149,18 @@ func (HitState) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_memory_proto_rawDescGZIP(), []int{1}
 }
 
+// AckLevel is how far an observation must have come before it is acked.
 type AckLevel int32
 
 const (
-	AckLevel_ACK_LEVEL_UNSPECIFIED AckLevel = 0 // = COMMITTED
-	AckLevel_ACK_LEVEL_ACCEPTED    AckLevel = 1
-	AckLevel_ACK_LEVEL_COMMITTED   AckLevel = 2
-	AckLevel_ACK_LEVEL_GRAPHED     AckLevel = 3
+	// The same as ACK_LEVEL_COMMITTED.
+	AckLevel_ACK_LEVEL_UNSPECIFIED AckLevel = 0
+	// In the server's memory, in order. A crash loses it: keep it to send again.
+	AckLevel_ACK_LEVEL_ACCEPTED AckLevel = 1
+	// Durable as the server's fsync policy says, and found by every recall from now on. It may be let go.
+	AckLevel_ACK_LEVEL_COMMITTED AckLevel = 2
+	// Also merged into the graph. It says nothing more about safety; nobody needs to wait for it.
+	AckLevel_ACK_LEVEL_GRAPHED AckLevel = 3
 )
 
 // Enum value maps for AckLevel.
@@ -177,16 +206,24 @@ func (AckLevel) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_memory_proto_rawDescGZIP(), []int{2}
 }
 
+// Op is the comparison: the memory's value on the left, the condition's on the right.
 type Condition_Op int32
 
 const (
+	// Refused.
 	Condition_OP_UNSPECIFIED Condition_Op = 0
-	Condition_OP_EQ          Condition_Op = 1
-	Condition_OP_LT          Condition_Op = 2
-	Condition_OP_LTE         Condition_Op = 3
-	Condition_OP_GT          Condition_Op = 4
-	Condition_OP_GTE         Condition_Op = 5
-	Condition_OP_EXISTS      Condition_Op = 6
+	// Equal.
+	Condition_OP_EQ Condition_Op = 1
+	// Less than. Strings compare bytewise, false is less than true.
+	Condition_OP_LT Condition_Op = 2
+	// Less than, or equal.
+	Condition_OP_LTE Condition_Op = 3
+	// Greater than.
+	Condition_OP_GT Condition_Op = 4
+	// Greater than, or equal.
+	Condition_OP_GTE Condition_Op = 5
+	// The key is present, whatever its value. Condition.value is not read.
+	Condition_OP_EXISTS Condition_Op = 6
 )
 
 // Enum value maps for Condition_Op.
@@ -238,6 +275,8 @@ func (Condition_Op) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_memory_proto_rawDescGZIP(), []int{4, 0}
 }
 
+// MetadataValue is one value of an observation's metadata. Exactly one kind is set. Conditions compare values of the
+// same kind only: the integer 1 does not equal the double 1.0.
 type MetadataValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:
@@ -329,6 +368,7 @@ type isMetadataValue_Kind interface {
 }
 
 type MetadataValue_StringValue struct {
+	// At most 4,096 bytes of UTF-8.
 	StringValue string `protobuf:"bytes,1,opt,name=string_value,json=stringValue,proto3,oneof"`
 }
 
@@ -352,16 +392,29 @@ func (*MetadataValue_DoubleValue) isMetadataValue_Kind() {}
 
 func (*MetadataValue_BoolValue) isMetadataValue_Kind() {}
 
+// Observation is one thing to remember: a vector, and what it stands for.
+//
+// An observation that can never be stored (a wrong dimension, a NaN, a zero vector under cosine) is rejected: it takes
+// its sequence number and comes back in Ack.rejected with the reason. The rest of its batch is stored.
 type Observation struct {
-	state         protoimpl.MessageState    `protogen:"open.v1"`
-	MemoryId      string                    `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
-	Content       string                    `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	Metadata      map[string]*MetadataValue `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	ObservedAt    *timestamppb.Timestamp    `protobuf:"bytes,4,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
-	Confidence    *float32                  `protobuf:"fixed32,5,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`
-	Ttl           *durationpb.Duration      `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	Embedding     []float32                 `protobuf:"fixed32,7,rep,packed,name=embedding,proto3" json:"embedding,omitempty"`
-	EmbeddingF32  []byte                    `protobuf:"bytes,8,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the memory within its space, at most 128 bytes. Storing under a name that exists replaces the memory. Empty:
+	// the server derives the name from the session and the sequence number, so that a resend gives the same name.
+	MemoryId string `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
+	// Free text, returned as it came, at most 1 MiB. Without a vector it is what the space's embedder turns into one.
+	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// At most 64 pairs. Filters see these.
+	Metadata map[string]*MetadataValue `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// When it happened, by the client's clock. Unset: when the server received it.
+	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
+	// How sure the client is, 0 to 1. Unset: 1. It is returned with the hit and does not change the score.
+	Confidence *float32 `protobuf:"fixed32,5,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`
+	// How long to keep it, counted from when the server received it. Unset: until it is forgotten.
+	Ttl *durationpb.Duration `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// The vector as a list; its length is the space's dimension. Every component is finite.
+	Embedding []float32 `protobuf:"fixed32,7,rep,packed,name=embedding,proto3" json:"embedding,omitempty"`
+	// The vector as little-endian float32, 4 x dimension bytes.
+	EmbeddingF32  []byte `protobuf:"bytes,8,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +505,7 @@ func (x *Observation) GetEmbeddingF32() []byte {
 	return nil
 }
 
+// Filter selects memories by their metadata. Exactly one node is set.
 type Filter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Node:
@@ -543,18 +597,22 @@ type isFilter_Node interface {
 }
 
 type Filter_All struct {
+	// Every one of these holds.
 	All *FilterList `protobuf:"bytes,1,opt,name=all,proto3,oneof"`
 }
 
 type Filter_Any struct {
+	// At least one of these holds.
 	Any *FilterList `protobuf:"bytes,2,opt,name=any,proto3,oneof"`
 }
 
 type Filter_Not struct {
+	// This does not hold.
 	Not *Filter `protobuf:"bytes,3,opt,name=not,proto3,oneof"`
 }
 
 type Filter_Condition struct {
+	// One comparison.
 	Condition *Condition `protobuf:"bytes,4,opt,name=condition,proto3,oneof"`
 }
 
@@ -566,6 +624,7 @@ func (*Filter_Not) isFilter_Node() {}
 
 func (*Filter_Condition) isFilter_Node() {}
 
+// FilterList is the operands of an `all` or an `any`: 1 to 32 of them.
 type FilterList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Filters       []*Filter              `protobuf:"bytes,1,rep,name=filters,proto3" json:"filters,omitempty"`
@@ -610,11 +669,14 @@ func (x *FilterList) GetFilters() []*Filter {
 	return nil
 }
 
+// Condition compares one metadata value. A memory without the key, or with a value of another kind, does not match.
 type Condition struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Op            Condition_Op           `protobuf:"varint,2,opt,name=op,proto3,enum=engram.v1.Condition_Op" json:"op,omitempty"`
-	Value         *MetadataValue         `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The metadata key, 1 to 128 bytes.
+	Key string       `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Op  Condition_Op `protobuf:"varint,2,opt,name=op,proto3,enum=engram.v1.Condition_Op" json:"op,omitempty"`
+	// What to compare with. Required for every Op but OP_EXISTS.
+	Value         *MetadataValue `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,26 +732,48 @@ func (x *Condition) GetValue() *MetadataValue {
 	return nil
 }
 
+// RecallQuery asks for the memories nearest to a vector (or a text).
+//
+// A recall reads the space's published version as it is when the request is decoded. It never waits for the index and
+// misses nothing that was acked as committed before it.
 type RecallQuery struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Embedding        []float32              `protobuf:"fixed32,1,rep,packed,name=embedding,proto3" json:"embedding,omitempty"`
-	EmbeddingF32     []byte                 `protobuf:"bytes,2,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
-	Limit            uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // 0 = 10
-	MinScore         *float32               `protobuf:"fixed32,4,opt,name=min_score,json=minScore,proto3,oneof" json:"min_score,omitempty"`
-	Filter           *Filter                `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
-	Visibility       Visibility             `protobuf:"varint,6,opt,name=visibility,proto3,enum=engram.v1.Visibility" json:"visibility,omitempty"`
-	AtVersion        uint64                 `protobuf:"varint,7,opt,name=at_version,json=atVersion,proto3" json:"at_version,omitempty"`
-	AfterSequence    uint64                 `protobuf:"varint,8,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
-	MaxWait          *durationpb.Duration   `protobuf:"bytes,9,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
-	IncludeContent   bool                   `protobuf:"varint,10,opt,name=include_content,json=includeContent,proto3" json:"include_content,omitempty"`
-	IncludeEmbedding bool                   `protobuf:"varint,11,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
-	Ef               uint32                 `protobuf:"varint,12,opt,name=ef,proto3" json:"ef,omitempty"`
-	ChunkSize        uint32                 `protobuf:"varint,13,opt,name=chunk_size,json=chunkSize,proto3" json:"chunk_size,omitempty"`
-	Text             string                 `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"` // embedded by the space's recorded embedder
-	Explain          bool                   `protobuf:"varint,15,opt,name=explain,proto3" json:"explain,omitempty"`
-	Exact            bool                   `protobuf:"varint,16,opt,name=exact,proto3" json:"exact,omitempty"` // scan everything: the reference answer
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The query vector as a list; its length is the space's dimension.
+	Embedding []float32 `protobuf:"fixed32,1,rep,packed,name=embedding,proto3" json:"embedding,omitempty"`
+	// The query vector as little-endian float32, 4 x dimension bytes.
+	EmbeddingF32 []byte `protobuf:"bytes,2,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
+	// At most this many hits. 0 means 10; the most is 10,000.
+	Limit uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Leave out hits with a lower score. Unset: no threshold.
+	MinScore *float32 `protobuf:"fixed32,4,opt,name=min_score,json=minScore,proto3,oneof" json:"min_score,omitempty"`
+	// Only memories that match. Unset: all.
+	Filter     *Filter    `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	Visibility Visibility `protobuf:"varint,6,opt,name=visibility,proto3,enum=engram.v1.Visibility" json:"visibility,omitempty"`
+	// Read this version of the space instead of the newest. 0: the newest. A version that is not published yet, or no
+	// longer retained, is FAILED_PRECONDITION. What was forgotten since stays forgotten.
+	AtVersion uint64 `protobuf:"varint,7,opt,name=at_version,json=atVersion,proto3" json:"at_version,omitempty"`
+	// Read your own writes: wait until this sequence number of the stream's session is committed, at most max_wait.
+	// Only on a stream with a session. 0: do not wait.
+	AfterSequence uint64 `protobuf:"varint,8,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
+	// How long after_sequence may wait: 0 to 30 s. Past it the recall ends with DEADLINE_EXCEEDED.
+	MaxWait *durationpb.Duration `protobuf:"bytes,9,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	// Return Hit.content and Hit.metadata.
+	IncludeContent bool `protobuf:"varint,10,opt,name=include_content,json=includeContent,proto3" json:"include_content,omitempty"`
+	// Return Hit.embedding_f32.
+	IncludeEmbedding bool `protobuf:"varint,11,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
+	// How hard to search the graph: the size of its candidate list, at most 4,096. 0: the server decides. Larger finds
+	// more and takes longer. It has no effect on what is scanned exactly.
+	Ef uint32 `protobuf:"varint,12,opt,name=ef,proto3" json:"ef,omitempty"`
+	// Hits a RecallChunk, at most 1,000. 0: the server decides. Only for streamed recalls.
+	ChunkSize uint32 `protobuf:"varint,13,opt,name=chunk_size,json=chunkSize,proto3" json:"chunk_size,omitempty"`
+	// Text instead of a vector, at most 64 KiB, embedded by the embedder recorded with the space.
+	Text string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
+	// Say in Hit.explanation how each score came about.
+	Explain bool `protobuf:"varint,15,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Scan everything: slower, and the reference answer that the graph is measured against.
+	Exact         bool `protobuf:"varint,16,opt,name=exact,proto3" json:"exact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecallQuery) Reset() {
@@ -834,19 +918,30 @@ func (x *RecallQuery) GetExact() bool {
 	return false
 }
 
+// Hit is a memory that was recalled or read.
 type Hit struct {
-	state         protoimpl.MessageState    `protogen:"open.v1"`
-	MemoryId      string                    `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
-	Score         float32                   `protobuf:"fixed32,2,opt,name=score,proto3" json:"score,omitempty"`
-	Confidence    float32                   `protobuf:"fixed32,3,opt,name=confidence,proto3" json:"confidence,omitempty"`
-	State         HitState                  `protobuf:"varint,4,opt,name=state,proto3,enum=engram.v1.HitState" json:"state,omitempty"`
-	Version       uint64                    `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
-	ObservedAt    *timestamppb.Timestamp    `protobuf:"bytes,6,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
-	Content       string                    `protobuf:"bytes,7,opt,name=content,proto3" json:"content,omitempty"`
-	Metadata      map[string]*MetadataValue `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	EmbeddingF32  []byte                    `protobuf:"bytes,9,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
-	ReceivedAt    *timestamppb.Timestamp    `protobuf:"bytes,10,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"` // the server's clock: the order across streams
-	Explanation   string                    `protobuf:"bytes,11,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	MemoryId string                 `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
+	// Higher is better. Cosine: the cosine, -1 to 1. Dot: the inner product. L2: the negated Euclidean distance. 0 in
+	// the answer of Get and ListMemories.
+	Score float32 `protobuf:"fixed32,2,opt,name=score,proto3" json:"score,omitempty"`
+	// As observed, 0 to 1; lowered for HIT_STATE_IN_FLIGHT.
+	Confidence float32  `protobuf:"fixed32,3,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	State      HitState `protobuf:"varint,4,opt,name=state,proto3,enum=engram.v1.HitState" json:"state,omitempty"`
+	// The commit that stored this memory. 0 when it is in flight.
+	Version uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// By the client's clock, if it gave one.
+	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
+	// Only with include_content, or from Get and ListMemories.
+	Content string `protobuf:"bytes,7,opt,name=content,proto3" json:"content,omitempty"`
+	// Only with include_content, or from Get and ListMemories.
+	Metadata map[string]*MetadataValue `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Little-endian float32, exactly as it was observed. Only with include_embedding.
+	EmbeddingF32 []byte `protobuf:"bytes,9,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
+	// By the server's clock, so it orders memories of different streams.
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// For a person to read; its wording may change. Only with explain.
+	Explanation   string `protobuf:"bytes,11,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -958,13 +1053,17 @@ func (x *Hit) GetExplanation() string {
 	return ""
 }
 
+// RecallStarted is the first answer to a streamed recall. It says what the recall sees.
 type RecallStarted struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	RecallId        uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
-	SnapshotVersion uint64                 `protobuf:"varint,2,opt,name=snapshot_version,json=snapshotVersion,proto3" json:"snapshot_version,omitempty"`
-	GraphedVersion  uint64                 `protobuf:"varint,3,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the client chose it. 0 on RecallStream.
+	RecallId uint64 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
+	// Everything up to this version is covered, nothing after it.
+	SnapshotVersion uint64 `protobuf:"varint,2,opt,name=snapshot_version,json=snapshotVersion,proto3" json:"snapshot_version,omitempty"`
+	// Up to this version the graph is searched; from here to snapshot_version everything is scanned exactly.
+	GraphedVersion uint64 `protobuf:"varint,3,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RecallStarted) Reset() {
@@ -1018,11 +1117,13 @@ func (x *RecallStarted) GetGraphedVersion() uint64 {
 	return 0
 }
 
+// RecallChunk carries hits, best first within the recall unless provisional.
 type RecallChunk struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RecallId      uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
-	Hits          []*Hit                 `protobuf:"bytes,2,rep,name=hits,proto3" json:"hits,omitempty"`
-	Provisional   bool                   `protobuf:"varint,3,opt,name=provisional,proto3" json:"provisional,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	RecallId uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
+	Hits     []*Hit                 `protobuf:"bytes,2,rep,name=hits,proto3" json:"hits,omitempty"`
+	// A better hit may still come. RecallDone.final_order then gives the rank.
+	Provisional   bool `protobuf:"varint,3,opt,name=provisional,proto3" json:"provisional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1078,16 +1179,24 @@ func (x *RecallChunk) GetProvisional() bool {
 	return false
 }
 
+// RecallDone ends a streamed recall. Nothing follows for this recall_id.
 type RecallDone struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RecallId      uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
-	Code          uint32                 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"` // google.rpc.Code; 0 = OK
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	TotalHits     uint32                 `protobuf:"varint,4,opt,name=total_hits,json=totalHits,proto3" json:"total_hits,omitempty"`
-	FinalOrder    []string               `protobuf:"bytes,5,rep,name=final_order,json=finalOrder,proto3" json:"final_order,omitempty"` // only after provisional chunks
-	Elapsed       *durationpb.Duration   `protobuf:"bytes,6,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
-	TailScanned   uint32                 `protobuf:"varint,7,opt,name=tail_scanned,json=tailScanned,proto3" json:"tail_scanned,omitempty"`
-	RetryAfter    *durationpb.Duration   `protobuf:"bytes,8,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	RecallId uint64                 `protobuf:"varint,1,opt,name=recall_id,json=recallId,proto3" json:"recall_id,omitempty"`
+	// google.rpc.Code; 0 is OK.
+	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// Why it ended, when code is not 0. For a person to read.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Hits sent in all chunks together.
+	TotalHits uint32 `protobuf:"varint,4,opt,name=total_hits,json=totalHits,proto3" json:"total_hits,omitempty"`
+	// Memory ids, best first. Only after provisional chunks.
+	FinalOrder []string `protobuf:"bytes,5,rep,name=final_order,json=finalOrder,proto3" json:"final_order,omitempty"`
+	// The server's time for this recall, its waits included.
+	Elapsed *durationpb.Duration `protobuf:"bytes,6,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// Memories that were scanned exactly.
+	TailScanned uint32 `protobuf:"varint,7,opt,name=tail_scanned,json=tailScanned,proto3" json:"tail_scanned,omitempty"`
+	// When to ask again, if code is RESOURCE_EXHAUSTED.
+	RetryAfter    *durationpb.Duration `protobuf:"bytes,8,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1178,142 +1287,7 @@ func (x *RecallDone) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
-type ObserveRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	Observations  []*Observation         `protobuf:"bytes,2,rep,name=observations,proto3" json:"observations,omitempty"`
-	RequestId     string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	AckLevel      AckLevel               `protobuf:"varint,4,opt,name=ack_level,json=ackLevel,proto3,enum=engram.v1.AckLevel" json:"ack_level,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ObserveRequest) Reset() {
-	*x = ObserveRequest{}
-	mi := &file_engram_v1_memory_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ObserveRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ObserveRequest) ProtoMessage() {}
-
-func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_memory_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
-func (*ObserveRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_memory_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *ObserveRequest) GetSpace() string {
-	if x != nil {
-		return x.Space
-	}
-	return ""
-}
-
-func (x *ObserveRequest) GetObservations() []*Observation {
-	if x != nil {
-		return x.Observations
-	}
-	return nil
-}
-
-func (x *ObserveRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-func (x *ObserveRequest) GetAckLevel() AckLevel {
-	if x != nil {
-		return x.AckLevel
-	}
-	return AckLevel_ACK_LEVEL_UNSPECIFIED
-}
-
-type ObserveResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	MemoryIds     []string               `protobuf:"bytes,1,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
-	Rejected      []*Rejection           `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
-	CommitVersion uint64                 `protobuf:"varint,3,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
-	Duplicate     bool                   `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ObserveResponse) Reset() {
-	*x = ObserveResponse{}
-	mi := &file_engram_v1_memory_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ObserveResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ObserveResponse) ProtoMessage() {}
-
-func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_memory_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ObserveResponse.ProtoReflect.Descriptor instead.
-func (*ObserveResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_memory_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *ObserveResponse) GetMemoryIds() []string {
-	if x != nil {
-		return x.MemoryIds
-	}
-	return nil
-}
-
-func (x *ObserveResponse) GetRejected() []*Rejection {
-	if x != nil {
-		return x.Rejected
-	}
-	return nil
-}
-
-func (x *ObserveResponse) GetCommitVersion() uint64 {
-	if x != nil {
-		return x.CommitVersion
-	}
-	return 0
-}
-
-func (x *ObserveResponse) GetDuplicate() bool {
-	if x != nil {
-		return x.Duplicate
-	}
-	return false
-}
-
+// SequenceRange is the sequence numbers first to last, both included.
 type SequenceRange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	First         uint64                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
@@ -1324,7 +1298,7 @@ type SequenceRange struct {
 
 func (x *SequenceRange) Reset() {
 	*x = SequenceRange{}
-	mi := &file_engram_v1_memory_proto_msgTypes[12]
+	mi := &file_engram_v1_memory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1310,7 @@ func (x *SequenceRange) String() string {
 func (*SequenceRange) ProtoMessage() {}
 
 func (x *SequenceRange) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_memory_proto_msgTypes[12]
+	mi := &file_engram_v1_memory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1323,7 @@ func (x *SequenceRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceRange.ProtoReflect.Descriptor instead.
 func (*SequenceRange) Descriptor() ([]byte, []int) {
-	return file_engram_v1_memory_proto_rawDescGZIP(), []int{12}
+	return file_engram_v1_memory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SequenceRange) GetFirst() uint64 {
@@ -1366,19 +1340,25 @@ func (x *SequenceRange) GetLast() uint64 {
 	return 0
 }
 
+// Rejection is permanent: these observations can never be stored as they are. Their numbers are used up, the rejection
+// is itself durable, and sending them again changes nothing.
 type Rejection struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Range         *SequenceRange         `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"` // unary: indexes into the request
-	Code          uint32                 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Field         string                 `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// On a stream, sequence numbers. In ObserveResponse, indexes into the request, from 0.
+	Range *SequenceRange `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	// google.rpc.Code, usually INVALID_ARGUMENT or FAILED_PRECONDITION.
+	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// What is wrong and what would be right. For a person to read.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The offending field of the observation, such as "embedding". Empty: the observation as a whole.
+	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rejection) Reset() {
 	*x = Rejection{}
-	mi := &file_engram_v1_memory_proto_msgTypes[13]
+	mi := &file_engram_v1_memory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1370,7 @@ func (x *Rejection) String() string {
 func (*Rejection) ProtoMessage() {}
 
 func (x *Rejection) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_memory_proto_msgTypes[13]
+	mi := &file_engram_v1_memory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1383,7 @@ func (x *Rejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
 func (*Rejection) Descriptor() ([]byte, []int) {
-	return file_engram_v1_memory_proto_rawDescGZIP(), []int{13}
+	return file_engram_v1_memory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Rejection) GetRange() *SequenceRange {
@@ -1434,6 +1414,153 @@ func (x *Rejection) GetField() string {
 	return ""
 }
 
+// ObserveRequest stores a few observations in one commit, without a session.
+type ObserveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Made on the first write, with the dimension of the first vector and the cosine metric, if it does not exist.
+	Space string `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// 1 to 1,024.
+	Observations []*Observation `protobuf:"bytes,2,rep,name=observations,proto3" json:"observations,omitempty"`
+	// Chosen by the client, at most 64 characters. A second request with the same one, within a bounded time, is answered
+	// like the first and stores nothing. Empty: every request is new, and a retry may store twice.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// How long the answer waits.
+	AckLevel      AckLevel `protobuf:"varint,4,opt,name=ack_level,json=ackLevel,proto3,enum=engram.v1.AckLevel" json:"ack_level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObserveRequest) Reset() {
+	*x = ObserveRequest{}
+	mi := &file_engram_v1_memory_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObserveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObserveRequest) ProtoMessage() {}
+
+func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_engram_v1_memory_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
+func (*ObserveRequest) Descriptor() ([]byte, []int) {
+	return file_engram_v1_memory_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ObserveRequest) GetSpace() string {
+	if x != nil {
+		return x.Space
+	}
+	return ""
+}
+
+func (x *ObserveRequest) GetObservations() []*Observation {
+	if x != nil {
+		return x.Observations
+	}
+	return nil
+}
+
+func (x *ObserveRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ObserveRequest) GetAckLevel() AckLevel {
+	if x != nil {
+		return x.AckLevel
+	}
+	return AckLevel_ACK_LEVEL_UNSPECIFIED
+}
+
+// ObserveResponse means that everything which is not in `rejected` is stored, as far as ack_level asked.
+type ObserveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each observation of the request, in its order; empty for a rejected one.
+	MemoryIds []string     `protobuf:"bytes,1,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
+	Rejected  []*Rejection `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	// The version of this commit.
+	CommitVersion uint64 `protobuf:"varint,3,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
+	// This request_id was answered before, and this is that answer.
+	Duplicate     bool `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObserveResponse) Reset() {
+	*x = ObserveResponse{}
+	mi := &file_engram_v1_memory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObserveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObserveResponse) ProtoMessage() {}
+
+func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_engram_v1_memory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObserveResponse.ProtoReflect.Descriptor instead.
+func (*ObserveResponse) Descriptor() ([]byte, []int) {
+	return file_engram_v1_memory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ObserveResponse) GetMemoryIds() []string {
+	if x != nil {
+		return x.MemoryIds
+	}
+	return nil
+}
+
+func (x *ObserveResponse) GetRejected() []*Rejection {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
+func (x *ObserveResponse) GetCommitVersion() uint64 {
+	if x != nil {
+		return x.CommitVersion
+	}
+	return 0
+}
+
+func (x *ObserveResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
+// RecallRequest is one recall, answered in one message.
 type RecallRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
@@ -1486,13 +1613,16 @@ func (x *RecallRequest) GetQuery() *RecallQuery {
 	return nil
 }
 
+// RecallResponse is the answer, best hit first. Equal scores are ordered by version, the older first.
 type RecallResponse struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Hits            []*Hit                 `protobuf:"bytes,1,rep,name=hits,proto3" json:"hits,omitempty"`
-	SnapshotVersion uint64                 `protobuf:"varint,2,opt,name=snapshot_version,json=snapshotVersion,proto3" json:"snapshot_version,omitempty"`
-	GraphedVersion  uint64                 `protobuf:"varint,3,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Hits  []*Hit                 `protobuf:"bytes,1,rep,name=hits,proto3" json:"hits,omitempty"`
+	// Everything up to this version was covered, nothing after it.
+	SnapshotVersion uint64 `protobuf:"varint,2,opt,name=snapshot_version,json=snapshotVersion,proto3" json:"snapshot_version,omitempty"`
+	// Up to this version the graph was searched; the rest was scanned exactly.
+	GraphedVersion uint64 `protobuf:"varint,3,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RecallResponse) Reset() {
@@ -1546,11 +1676,13 @@ func (x *RecallResponse) GetGraphedVersion() uint64 {
 	return 0
 }
 
+// GetRequest reads memories by name.
 type GetRequest struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Space            string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	MemoryIds        []string               `protobuf:"bytes,2,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
-	IncludeEmbedding bool                   `protobuf:"varint,3,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Space string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// 1 to 1,000.
+	MemoryIds        []string `protobuf:"bytes,2,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
+	IncludeEmbedding bool     `protobuf:"varint,3,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1606,10 +1738,12 @@ func (x *GetRequest) GetIncludeEmbedding() bool {
 	return false
 }
 
+// GetResponse holds what was found, in the order asked for, content and metadata included.
 type GetResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Memories      []*Hit                 `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
-	Missing       []string               `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Memories []*Hit                 `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
+	// Names that do not exist: never stored, forgotten or expired.
+	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1658,13 +1792,17 @@ func (x *GetResponse) GetMissing() []string {
 	return nil
 }
 
+// ListMemoriesRequest pages through a space.
 type ListMemoriesRequest struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Space            string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	PageSize         uint32                 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken        string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	Filter           *Filter                `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	IncludeEmbedding bool                   `protobuf:"varint,5,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Space string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// At most 1,000. 0: the server decides.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only memories that match. The same for every page of one listing.
+	Filter           *Filter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	IncludeEmbedding bool    `protobuf:"varint,5,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1734,10 +1872,13 @@ func (x *ListMemoriesRequest) GetIncludeEmbedding() bool {
 	return false
 }
 
+// ListMemoriesResponse is one page.
 type ListMemoriesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Memories      []*Hit                 `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"` // in version order
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In version order, the oldest first.
+	Memories []*Hit `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
+	// Empty: this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1786,12 +1927,15 @@ func (x *ListMemoriesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ForgetRequest removes memories. A later recall, of any version, does not return them.
 type ForgetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Space         string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	Target        *ForgetTarget          `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
-	RequestId     string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	DryRun        bool                   `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Space  string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	Target *ForgetTarget          `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// As in ObserveRequest.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Count what matches and remove nothing.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1854,10 +1998,14 @@ func (x *ForgetRequest) GetDryRun() bool {
 	return false
 }
 
+// ForgetTarget says what to forget: what all of the fields that are set agree on. At least one is set. It covers the
+// memories whose version is below that of the forget itself.
 type ForgetTarget struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	MemoryIds      []string               `protobuf:"bytes,1,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
-	Filter         *Filter                `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 10,000. A name that does not exist is no error.
+	MemoryIds []string `protobuf:"bytes,1,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
+	Filter    *Filter  `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Memories whose observed_at is earlier.
 	ObservedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=observed_before,json=observedBefore,proto3" json:"observed_before,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1914,10 +2062,13 @@ func (x *ForgetTarget) GetObservedBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+// ForgetResponse is sent when the forgetting is durable and in force.
 type ForgetResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Matched       uint64                 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
-	CommitVersion uint64                 `protobuf:"varint,2,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Memories removed; those that would be, under dry_run.
+	Matched uint64 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// The version of this commit. 0 under dry_run.
+	CommitVersion uint64 `protobuf:"varint,2,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2087,7 +2238,15 @@ const file_engram_v1_memory_proto_rawDesc = "" +
 	"\aelapsed\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12!\n" +
 	"\ftail_scanned\x18\a \x01(\rR\vtailScanned\x12:\n" +
 	"\vretry_after\x18\b \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter\"\xf6\x01\n" +
+	"retryAfter\"9\n" +
+	"\rSequenceRange\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\x04R\x04last\"}\n" +
+	"\tRejection\x12.\n" +
+	"\x05range\x18\x01 \x01(\v2\x18.engram.v1.SequenceRangeR\x05range\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\rR\x04code\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05field\x18\x04 \x01(\tR\x05field\"\xf6\x01\n" +
 	"\x0eObserveRequest\x127\n" +
 	"\x05space\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18@2\x16^[a-z0-9][a-z0-9._-]*$R\x05space\x12G\n" +
 	"\fobservations\x18\x02 \x03(\v2\x16.engram.v1.ObservationB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\fobservations\x12&\n" +
@@ -2099,15 +2258,7 @@ const file_engram_v1_memory_proto_rawDesc = "" +
 	"memory_ids\x18\x01 \x03(\tR\tmemoryIds\x120\n" +
 	"\brejected\x18\x02 \x03(\v2\x14.engram.v1.RejectionR\brejected\x12%\n" +
 	"\x0ecommit_version\x18\x03 \x01(\x04R\rcommitVersion\x12\x1c\n" +
-	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"9\n" +
-	"\rSequenceRange\x12\x14\n" +
-	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x12\n" +
-	"\x04last\x18\x02 \x01(\x04R\x04last\"}\n" +
-	"\tRejection\x12.\n" +
-	"\x05range\x18\x01 \x01(\v2\x18.engram.v1.SequenceRangeR\x05range\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\rR\x04code\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05field\x18\x04 \x01(\tR\x05field\"f\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"f\n" +
 	"\rRecallRequest\x12\x1f\n" +
 	"\x05space\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05space\x124\n" +
 	"\x05query\x18\x02 \x01(\v2\x16.engram.v1.RecallQueryB\x06\xbaH\x03\xc8\x01\x01R\x05query\"\x88\x01\n" +
@@ -2199,10 +2350,10 @@ var file_engram_v1_memory_proto_goTypes = []any{
 	(*RecallStarted)(nil),         // 11: engram.v1.RecallStarted
 	(*RecallChunk)(nil),           // 12: engram.v1.RecallChunk
 	(*RecallDone)(nil),            // 13: engram.v1.RecallDone
-	(*ObserveRequest)(nil),        // 14: engram.v1.ObserveRequest
-	(*ObserveResponse)(nil),       // 15: engram.v1.ObserveResponse
-	(*SequenceRange)(nil),         // 16: engram.v1.SequenceRange
-	(*Rejection)(nil),             // 17: engram.v1.Rejection
+	(*SequenceRange)(nil),         // 14: engram.v1.SequenceRange
+	(*Rejection)(nil),             // 15: engram.v1.Rejection
+	(*ObserveRequest)(nil),        // 16: engram.v1.ObserveRequest
+	(*ObserveResponse)(nil),       // 17: engram.v1.ObserveResponse
 	(*RecallRequest)(nil),         // 18: engram.v1.RecallRequest
 	(*RecallResponse)(nil),        // 19: engram.v1.RecallResponse
 	(*GetRequest)(nil),            // 20: engram.v1.GetRequest
@@ -2238,10 +2389,10 @@ var file_engram_v1_memory_proto_depIdxs = []int32{
 	10, // 17: engram.v1.RecallChunk.hits:type_name -> engram.v1.Hit
 	30, // 18: engram.v1.RecallDone.elapsed:type_name -> google.protobuf.Duration
 	30, // 19: engram.v1.RecallDone.retry_after:type_name -> google.protobuf.Duration
-	5,  // 20: engram.v1.ObserveRequest.observations:type_name -> engram.v1.Observation
-	2,  // 21: engram.v1.ObserveRequest.ack_level:type_name -> engram.v1.AckLevel
-	17, // 22: engram.v1.ObserveResponse.rejected:type_name -> engram.v1.Rejection
-	16, // 23: engram.v1.Rejection.range:type_name -> engram.v1.SequenceRange
+	14, // 20: engram.v1.Rejection.range:type_name -> engram.v1.SequenceRange
+	5,  // 21: engram.v1.ObserveRequest.observations:type_name -> engram.v1.Observation
+	2,  // 22: engram.v1.ObserveRequest.ack_level:type_name -> engram.v1.AckLevel
+	15, // 23: engram.v1.ObserveResponse.rejected:type_name -> engram.v1.Rejection
 	9,  // 24: engram.v1.RecallRequest.query:type_name -> engram.v1.RecallQuery
 	10, // 25: engram.v1.RecallResponse.hits:type_name -> engram.v1.Hit
 	10, // 26: engram.v1.GetResponse.memories:type_name -> engram.v1.Hit
@@ -2252,12 +2403,12 @@ var file_engram_v1_memory_proto_depIdxs = []int32{
 	29, // 31: engram.v1.ForgetTarget.observed_before:type_name -> google.protobuf.Timestamp
 	4,  // 32: engram.v1.Observation.MetadataEntry.value:type_name -> engram.v1.MetadataValue
 	4,  // 33: engram.v1.Hit.MetadataEntry.value:type_name -> engram.v1.MetadataValue
-	14, // 34: engram.v1.MemoryService.Observe:input_type -> engram.v1.ObserveRequest
+	16, // 34: engram.v1.MemoryService.Observe:input_type -> engram.v1.ObserveRequest
 	18, // 35: engram.v1.MemoryService.Recall:input_type -> engram.v1.RecallRequest
 	20, // 36: engram.v1.MemoryService.Get:input_type -> engram.v1.GetRequest
 	22, // 37: engram.v1.MemoryService.ListMemories:input_type -> engram.v1.ListMemoriesRequest
 	24, // 38: engram.v1.MemoryService.Forget:input_type -> engram.v1.ForgetRequest
-	15, // 39: engram.v1.MemoryService.Observe:output_type -> engram.v1.ObserveResponse
+	17, // 39: engram.v1.MemoryService.Observe:output_type -> engram.v1.ObserveResponse
 	19, // 40: engram.v1.MemoryService.Recall:output_type -> engram.v1.RecallResponse
 	21, // 41: engram.v1.MemoryService.Get:output_type -> engram.v1.GetResponse
 	23, // 42: engram.v1.MemoryService.ListMemories:output_type -> engram.v1.ListMemoriesResponse

@@ -54,12 +54,23 @@ const (
 
 // AdminServiceClient is a client for the engram.v1.AdminService service.
 type AdminServiceClient interface {
+	// CreateSpace makes a space. Asking again for the same one, dimension and metric alike, answers with the space as it
+	// is. ALREADY_EXISTS: it exists with another dimension or metric. RESOURCE_EXHAUSTED: there are as many spaces as the
+	// server allows.
 	CreateSpace(context.Context, *connect.Request[v1.CreateSpaceRequest]) (*connect.Response[v1.CreateSpaceResponse], error)
+	// ListSpaces pages through the spaces, by name.
 	ListSpaces(context.Context, *connect.Request[v1.ListSpacesRequest]) (*connect.Response[v1.ListSpacesResponse], error)
+	// DeleteSpace removes a space with everything in it. NOT_FOUND: no such space.
 	DeleteSpace(context.Context, *connect.Request[v1.DeleteSpaceRequest]) (*connect.Response[v1.DeleteSpaceResponse], error)
+	// GetStats says how full the server is and what became of everything it received. NOT_FOUND: no such space.
 	GetStats(context.Context, *connect.Request[v1.GetStatsRequest]) (*connect.Response[v1.GetStatsResponse], error)
+	// GetSession says where a session stands, so that a client can compare before it resumes. NOT_FOUND: it expired or
+	// never was. PERMISSION_DENIED: the token is not this session's.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
+	// ListSessions pages through the sessions.
 	ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error)
+	// EndSession ends a session for good: its stream is told to go away, and it cannot be resumed. NOT_FOUND and
+	// PERMISSION_DENIED as for GetSession.
 	EndSession(context.Context, *connect.Request[v1.EndSessionRequest]) (*connect.Response[v1.EndSessionResponse], error)
 }
 
@@ -171,12 +182,23 @@ func (c *adminServiceClient) EndSession(ctx context.Context, req *connect.Reques
 
 // AdminServiceHandler is an implementation of the engram.v1.AdminService service.
 type AdminServiceHandler interface {
+	// CreateSpace makes a space. Asking again for the same one, dimension and metric alike, answers with the space as it
+	// is. ALREADY_EXISTS: it exists with another dimension or metric. RESOURCE_EXHAUSTED: there are as many spaces as the
+	// server allows.
 	CreateSpace(context.Context, *connect.Request[v1.CreateSpaceRequest]) (*connect.Response[v1.CreateSpaceResponse], error)
+	// ListSpaces pages through the spaces, by name.
 	ListSpaces(context.Context, *connect.Request[v1.ListSpacesRequest]) (*connect.Response[v1.ListSpacesResponse], error)
+	// DeleteSpace removes a space with everything in it. NOT_FOUND: no such space.
 	DeleteSpace(context.Context, *connect.Request[v1.DeleteSpaceRequest]) (*connect.Response[v1.DeleteSpaceResponse], error)
+	// GetStats says how full the server is and what became of everything it received. NOT_FOUND: no such space.
 	GetStats(context.Context, *connect.Request[v1.GetStatsRequest]) (*connect.Response[v1.GetStatsResponse], error)
+	// GetSession says where a session stands, so that a client can compare before it resumes. NOT_FOUND: it expired or
+	// never was. PERMISSION_DENIED: the token is not this session's.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
+	// ListSessions pages through the sessions.
 	ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error)
+	// EndSession ends a session for good: its stream is told to go away, and it cannot be resumed. NOT_FOUND and
+	// PERMISSION_DENIED as for GetSession.
 	EndSession(context.Context, *connect.Request[v1.EndSessionRequest]) (*connect.Response[v1.EndSessionResponse], error)
 }
 

@@ -47,9 +47,14 @@ const (
 
 // FlowServiceClient is a client for the engram.v1.FlowService service.
 type FlowServiceClient interface {
+	// ObserveStream stores observations, and recalls nothing.
 	ObserveStream(context.Context) *connect.BidiStreamForClient[v1.ObserveStreamRequest, v1.ObserveStreamResponse]
+	// MemoryFlow stores and recalls on one stream. A recall sees everything this stream was acked before it.
 	MemoryFlow(context.Context) *connect.BidiStreamForClient[v1.MemoryFlowRequest, v1.MemoryFlowResponse]
+	// RecallStream is one recall whose hits arrive as they are found. Its errors are those of MemoryService.Recall; one
+	// that comes after `started` is in RecallDone.
 	RecallStream(context.Context, *connect.Request[v1.RecallStreamRequest]) (*connect.ServerStreamForClient[v1.RecallStreamResponse], error)
+	// Watch tells what happens in a space. NOT_FOUND: no such space. FAILED_PRECONDITION: from_version is no longer retained.
 	Watch(context.Context, *connect.Request[v1.WatchRequest]) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 }
 
@@ -121,9 +126,14 @@ func (c *flowServiceClient) Watch(ctx context.Context, req *connect.Request[v1.W
 
 // FlowServiceHandler is an implementation of the engram.v1.FlowService service.
 type FlowServiceHandler interface {
+	// ObserveStream stores observations, and recalls nothing.
 	ObserveStream(context.Context, *connect.BidiStream[v1.ObserveStreamRequest, v1.ObserveStreamResponse]) error
+	// MemoryFlow stores and recalls on one stream. A recall sees everything this stream was acked before it.
 	MemoryFlow(context.Context, *connect.BidiStream[v1.MemoryFlowRequest, v1.MemoryFlowResponse]) error
+	// RecallStream is one recall whose hits arrive as they are found. Its errors are those of MemoryService.Recall; one
+	// that comes after `started` is in RecallDone.
 	RecallStream(context.Context, *connect.Request[v1.RecallStreamRequest], *connect.ServerStream[v1.RecallStreamResponse]) error
+	// Watch tells what happens in a space. NOT_FOUND: no such space. FAILED_PRECONDITION: from_version is no longer retained.
 	Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error
 }
 

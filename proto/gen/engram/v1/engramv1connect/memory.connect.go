@@ -2,6 +2,20 @@
 //
 // Source: engram/v1/memory.proto
 
+// The wire protocol of engram, version 1.
+//
+// memory.proto holds the nouns (an observation, a query, a hit) and the unary calls. flow.proto holds the streams, and
+// admin.proto what an operator needs. The protocol speaks Connect, gRPC and gRPC-Web on one port.
+//
+// Conventions that hold in every message:
+//
+//   - A vector is given once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
+//     numbers as little-endian IEEE 754 float32, 4 bytes a component, easy to move). Both at once is an error.
+//   - A version is a number of one space's commit log. It starts at 1, grows with every commit and never goes back.
+//   - A sequence number belongs to one session. It starts at 1 and has no holes.
+//   - A score is higher for a better hit, whatever the metric.
+//   - A code is a google.rpc.Code as a number, so 3 is INVALID_ARGUMENT.
+//   - A field that this server does not build yet is refused with UNIMPLEMENTED, by its name; it is never ignored.
 package engramv1connect
 
 import (
@@ -48,10 +62,22 @@ const (
 
 // MemoryServiceClient is a client for the engram.v1.MemoryService service.
 type MemoryServiceClient interface {
+	// Observe stores observations in one commit and answers when ack_level is reached.
+	//
+	// FAILED_PRECONDITION: the vectors do not fit the space. RESOURCE_EXHAUSTED, with google.rpc.RetryInfo (HTTP 429
+	// with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's storage has failed and is
+	// read-only.
 	Observe(context.Context, *connect.Request[v1.ObserveRequest]) (*connect.Response[v1.ObserveResponse], error)
+	// Recall returns the nearest memories.
+	//
+	// NOT_FOUND: no such space. FAILED_PRECONDITION: the vector does not fit the space, or at_version is not
+	// published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.Response[v1.RecallResponse], error)
+	// Get reads memories by name. What does not exist is listed in the answer, and is no error. NOT_FOUND: no such space.
 	Get(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.GetResponse], error)
+	// ListMemories pages through a space in version order. INVALID_ARGUMENT: the page token is not one of ours.
 	ListMemories(context.Context, *connect.Request[v1.ListMemoriesRequest]) (*connect.Response[v1.ListMemoriesResponse], error)
+	// Forget removes memories, and answers when their removal is durable and in force. NOT_FOUND: no such space.
 	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
 }
 
@@ -138,10 +164,22 @@ func (c *memoryServiceClient) Forget(ctx context.Context, req *connect.Request[v
 
 // MemoryServiceHandler is an implementation of the engram.v1.MemoryService service.
 type MemoryServiceHandler interface {
+	// Observe stores observations in one commit and answers when ack_level is reached.
+	//
+	// FAILED_PRECONDITION: the vectors do not fit the space. RESOURCE_EXHAUSTED, with google.rpc.RetryInfo (HTTP 429
+	// with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's storage has failed and is
+	// read-only.
 	Observe(context.Context, *connect.Request[v1.ObserveRequest]) (*connect.Response[v1.ObserveResponse], error)
+	// Recall returns the nearest memories.
+	//
+	// NOT_FOUND: no such space. FAILED_PRECONDITION: the vector does not fit the space, or at_version is not
+	// published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.Response[v1.RecallResponse], error)
+	// Get reads memories by name. What does not exist is listed in the answer, and is no error. NOT_FOUND: no such space.
 	Get(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.GetResponse], error)
+	// ListMemories pages through a space in version order. INVALID_ARGUMENT: the page token is not one of ours.
 	ListMemories(context.Context, *connect.Request[v1.ListMemoriesRequest]) (*connect.Response[v1.ListMemoriesResponse], error)
+	// Forget removes memories, and answers when their removal is durable and in force. NOT_FOUND: no such space.
 	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
 }
 
