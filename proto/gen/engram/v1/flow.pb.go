@@ -2424,7 +2424,7 @@ func (*RecallStreamResponse_Done) isRecallStreamResponse_Frame() {}
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Space string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	// Begin after this version. 0: from now on. A version no longer retained is OUT_OF_RANGE.
+	// Begin after this version. 0: from now on. A version no longer retained is FAILED_PRECONDITION.
 	FromVersion uint64 `protobuf:"varint,2,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
 	// Only these. Empty: all.
 	Kinds         []EventKind `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=engram.v1.EventKind" json:"kinds,omitempty"`

@@ -1,0 +1,60 @@
+# What a contributor runs. `make` lists the targets; CONTRIBUTING.md says when to run which.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+# The tools are pinned in a module of their own; the first use compiles them, later ones come from Go's build cache.
+TOOL := go tool -modfile=tools/go.mod
+
+# Narrow a run: make test PKGS=./graph/... ; pass arguments on: make demo ARGS=--keep
+PKGS ?= ./...
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/engram
+	go build -trimpath -o bin/engram ./cmd/engram
+
+.PHONY: demo
+demo: ## Stream 10,000 real vectors into a throw-away server and recall them
+	go run ./cmd/engram demo $(ARGS)
+
+.PHONY: test
+test: ## Check everything: vet, protocol, house rules, all tests under the race detector
+	@tools/need-cc.sh
+	@echo "==> protocol"
+	@tools/proto-check.sh
+	@echo "==> vet"
+	go vet -race $(PKGS)
+	@echo "==> tests, house rules and import rules, under the race detector"
+	@# Last, so that a log ends with the tests' own summary.
+	$(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -timeout 8m $(PKGS)
+
+.PHONY: lint
+lint: ## Run every linter, and check that go.mod is tidy
+	@echo "==> linters"
+	$(TOOL) golangci-lint run $(PKGS)
+	@echo "==> go.mod"
+	go mod tidy -diff
+
+.PHONY: fmt
+fmt: ## Format Go and proto
+	$(TOOL) golangci-lint fmt
+	$(TOOL) buf format --write proto
+
+.PHONY: proto
+proto: ## Generate proto/gen from proto/
+	$(TOOL) buf generate
+
+.PHONY: proto-check
+proto-check: ## Check the protocol: lint, breaking changes, drift of the generated code
+	@tools/proto-check.sh
+
+.PHONY: clean
+clean: ## Delete what make builds
+	rm -rf bin
