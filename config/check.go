@@ -1,0 +1,71 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Checker is implemented by a kind's config type (or a struct inside it) that has more to say about its values than
+// their types do: ranges, choices, one value against another. It is called on a pointer after the YAML was decoded,
+// and reports each problem with the setting at fault as the file names it, relative to the struct: "max_wait",
+// "items[0]", "edge.bytes", or "" for the whole. What it says of settings that could not be decoded is dropped. It
+// must not fail on any value that decodes.
+type Checker interface {
+	Check(report func(field, message, hint string))
+}
+
+// check runs the checks of v and of every struct inside it, and says whether all is well. n stands for the whole;
+// failed are the paths already reported.
+func (r *reader) check(n *yaml.Node, path string, v reflect.Value, failed []string) bool {
+	before := len(r.failed)
+	if checker, ok := v.Addr().Interface().(Checker); ok {
+		checker.Check(func(field, message, hint string) {
+			r.complain(n, path, join(path, field), message, hint, failed)
+		})
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if name, ok := settingName(v.Type().Field(i)); ok {
+				r.check(n, join(path, name), v.Field(i), failed)
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			r.check(n, fmt.Sprintf("%s[%d]", path, i), v.Index(i), failed)
+		}
+	}
+	return len(r.failed) == before
+}
+
+func (r *reader) complain(n *yaml.Node, whole, at, message, hint string, failed []string) {
+	related := func(f string) bool { return within(f, at) || within(at, f) }
+	if !slices.ContainsFunc(failed, related) {
+		r.fail(r.blame(n, whole, at), at, message, hint)
+	}
+}
+
+// blame finds the node for a path of which the file may hold only a part, or nothing: then it is the key of the
+// whole, or n.
+func (r *reader) blame(n *yaml.Node, whole, path string) *yaml.Node {
+	for path != whole && path != "" {
+		if value := r.values[path]; value != nil {
+			return value
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	if key := r.keys[whole]; key != nil {
+		return key
+	}
+	return n
+}
+
+// within says whether path inner is outer or stands inside it.
+func within(inner, outer string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}

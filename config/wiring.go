@@ -1,0 +1,207 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/engram-stream/engram/graph"
+)
+
+// The keys by which a node names its kind; without one the node's own name is its kind.
+type (
+	sourceKind struct {
+		Transport string `yaml:"transport"`
+	}
+	stageKind struct {
+		Kind string `yaml:"kind"`
+	}
+	sinkKind struct {
+		To        string `yaml:"to"`
+		Transport string `yaml:"transport"`
+	}
+)
+
+// inputs are the wiring keys of a stage or a sink.
+type inputs struct {
+	From     names `yaml:"from"`
+	Edge     edge  `yaml:"edge"`
+	Parallel int   `yaml:"parallel"`
+}
+
+type edge struct {
+	Items int            `yaml:"items"`
+	Bytes graph.ByteSize `yaml:"bytes"`
+}
+
+// nodeName keeps names fit for metrics, logs and paths.
+var nodeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
+
+// top decodes the keys at the root of a file.
+func (r *reader) top(root *yaml.Node, settings *Settings, wiring *outline) {
+	r.tidy(root)
+	targets := []reflect.Value{reflect.ValueOf(settings).Elem(), reflect.ValueOf(wiring).Elem()}
+	r.unknown(r.mapping(root, "", targets...), "", targets...)
+}
+
+// readFile lays a file over the defaults.
+func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, registry *graph.Registry) {
+	var wiring outline
+	r.top(root, &p.Settings, &wiring)
+	p.note(r, File)
+	if r.keys["version"] == nil {
+		r.problem(root, "the key version is missing", fmt.Sprintf(`begin with "version: %d"`, formatVersion))
+	}
+	nodesFrom := r
+	if r.sections() == 0 {
+		nodesFrom, wiring = base.reader, base.wiring
+	} else if r.sections() < len(sections) {
+		r.problem(root, "sources, stages and sinks come together, and one is missing", "write all three, or none to run the default ones")
+	}
+	p.Spec.Nodes = slices.Concat(
+		nodesFrom.nodes(&wiring.Sources, "sources", graph.RoleSource, registry),
+		nodesFrom.nodes(&wiring.Stages, "stages", graph.RoleStage, registry),
+		nodesFrom.nodes(&wiring.Sinks, "sinks", graph.RoleSink, registry),
+	)
+	p.problems, p.unfed = nodesFrom.problems, nodesFrom.unfed
+	if nodesFrom != r {
+		p.problems = append(p.problems, r.problems...)
+	}
+	p.readable = true
+}
+
+var sections = []string{"sources", "stages", "sinks"}
+
+// sections counts the wiring sections that the file has.
+func (r *reader) sections() (n int) {
+	for _, name := range sections {
+		if r.keys[name] != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// nodes decodes one section.
+func (r *reader) nodes(section *yaml.Node, path string, role graph.Role, registry *graph.Registry) (specs []graph.NodeSpec) {
+	if section.Kind == 0 {
+		return nil
+	}
+	if section.Kind != yaml.MappingNode && !isNull(section) {
+		r.fail(section, path, "want a mapping (name: { … }), got "+describe(section), "")
+		return nil
+	}
+	for key, value := range pairs(section) {
+		at := join(path, key.Value)
+		r.keys[at] = key
+		if !nodeName.MatchString(key.Value) {
+			r.problem(key, fmt.Sprintf("%q cannot be a name", shortened(key.Value)), "up to 63 letters, digits, - and _, a letter first")
+		}
+		specs = append(specs, r.node(key, value, at, role, registry))
+	}
+	return specs
+}
+
+// node decodes one source, stage or sink: its wiring, and what else it holds into its kind's own config. The settings
+// of an unknown kind cannot be judged; that the kind is unknown is for the graph to say.
+func (r *reader) node(key, value *yaml.Node, path string, role graph.Role, registry *graph.Registry) graph.NodeSpec {
+	spec := graph.NodeSpec{Name: key.Value, Role: role, Pos: r.at(key)}
+	if value.Kind == 0 {
+		r.unfed[spec.Pos] = true
+	}
+	var wired inputs
+	targets := []reflect.Value{kindKeys(role)}
+	spec.Kind, spec.KindPos = r.kindOf(key, value, targets[0])
+	if role != graph.RoleSource {
+		targets = append(targets, reflect.ValueOf(&wired).Elem())
+	}
+	kind := registry.Lookup(role, spec.Kind)
+	if kind != nil {
+		spec.Config = kind.NewConfig()
+		targets = append(targets, reflect.ValueOf(spec.Config).Elem())
+	}
+	before := len(r.failed)
+	unknown := r.mapping(value, path, targets...)
+	if kind != nil {
+		r.unknown(unknown, path, targets...)
+		config := targets[len(targets)-1]
+		if !r.check(value, path, config, slices.Clone(r.failed[before:])) {
+			// The kind would refuse these values again, at a vaguer place: wire it with its defaults.
+			spec.Config = kind.NewConfig()
+		}
+	}
+	r.connect(&spec, wired, path, value, before)
+	return spec
+}
+
+func kindKeys(role graph.Role) reflect.Value {
+	switch role {
+	case graph.RoleSource:
+		return reflect.ValueOf(&sourceKind{}).Elem()
+	case graph.RoleSink:
+		return reflect.ValueOf(&sinkKind{}).Elem()
+	default:
+		return reflect.ValueOf(&stageKind{}).Elem()
+	}
+}
+
+// kindOf finds a node's kind before its settings are decoded, since they depend on it.
+func (r *reader) kindOf(key, value *yaml.Node, keys reflect.Value) (kind string, pos graph.Position) {
+	for k, v := range pairs(value) {
+		if _, ok := fieldOf(k.Value, []reflect.Value{keys}); !ok || v.Kind != yaml.ScalarNode || isNull(v) {
+			continue
+		}
+		if kind != "" {
+			r.problem(k, "a second key names the kind", "keep one of: "+strings.Join(fieldNames([]reflect.Value{keys}), ", "))
+			continue
+		}
+		kind, pos = v.Value, r.at(v)
+	}
+	if kind == "" {
+		return key.Value, r.at(key)
+	}
+	return kind, pos
+}
+
+// connect carries the wiring keys into the spec, less those that failed since before.
+func (r *reader) connect(spec *graph.NodeSpec, wired inputs, path string, n *yaml.Node, before int) {
+	failed := func(at string) bool {
+		return slices.ContainsFunc(r.failed[before:], func(f string) bool { return within(f, at) })
+	}
+	if failed(path + ".from") {
+		r.unfed[spec.Pos] = true
+	}
+	for i, name := range wired.From {
+		at := r.values[fmt.Sprintf("%s.from[%d]", path, i)]
+		spec.From = append(spec.From, graph.FromSpec{Name: name, Pos: r.at(at)})
+	}
+	if value := r.values[path+".parallel"]; value != nil && !failed(path+".parallel") {
+		spec.Workers, spec.WorkersPos = wired.Parallel, r.at(value)
+		if wired.Parallel < 1 || wired.Parallel > maxWorkers {
+			r.fail(value, path+".parallel", fmt.Sprintf("%d is out of range", wired.Parallel), fmt.Sprintf("from 1 to %d", maxWorkers))
+			spec.Workers = 1
+		}
+	}
+	if value := r.values[path+".edge"]; value != nil && !failed(path+".edge") {
+		spec.Edge = r.window(value, path+".edge", wired.Edge)
+	}
+}
+
+// window returns a configured edge; nil when it is no window at all, so that the graph is checked without it.
+func (r *reader) window(n *yaml.Node, path string, e edge) *graph.EdgeSpec {
+	before := len(r.failed)
+	if e.Items < 1 {
+		r.complain(n, path, path+".items", "a window needs room for at least 1 item", "such as items: 4096", nil)
+	}
+	if e.Bytes < 1 {
+		r.complain(n, path, path+".bytes", "a window needs room for at least 1 byte", "such as bytes: 64MiB", nil)
+	}
+	if len(r.failed) > before {
+		return nil
+	}
+	return &graph.EdgeSpec{Window: graph.Window{Items: e.Items, Bytes: int64(e.Bytes)}, Pos: r.at(n)}
+}
