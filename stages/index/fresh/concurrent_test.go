@@ -1,0 +1,66 @@
+package fresh
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sourcegraph/conc"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// One writer publishes batches, each of which also kills the batch before; it grows many blocks and discards tails on
+// the way. A reader at any published version must see exactly that version's batch, whole: each vector carries its
+// batch's number, and a checksum over it.
+func TestReadersSeeWholeBatchesWhileTheTierGrows(t *testing.T) {
+	const batches, perBatch, readers = 400, 25, 3
+	tier := New(4, Dot)
+	var published atomic.Uint64 // a batch's births share its number, made distinct by their place
+	var done atomic.Bool
+	var group conc.WaitGroup
+	for range readers {
+		group.Go(func() {
+			for !done.Load() {
+				version := published.Load()
+				if version == 0 {
+					continue
+				}
+				got, _, err := tier.Scan(context.Background(), Query{Vector: []float32{1, 0, 0, 0}, Version: version, K: 2 * perBatch})
+				if err != nil || len(got) != perBatch {
+					t.Errorf("version %d: %d of %d vectors, %v", version, len(got), perBatch, err)
+					return
+				}
+				for _, c := range got {
+					if batch := version / perBatch; uint64(c.Score) != batch || c.Ordinal != c.Birth^batch {
+						t.Errorf("version %d: a vector of batch %v, record %d of birth %d", version, c.Score, c.Ordinal, c.Birth)
+						return
+					}
+				}
+			}
+		})
+	}
+	write := func(batch uint64) {
+		for i := range uint64(perBatch) {
+			birth := (batch-1)*perBatch + i + 1
+			tier.Prepare(Entry{Vector: []float32{float32(batch), 1, 2, 3}, Birth: birth, Ordinal: birth ^ batch})
+		}
+	}
+	for batch := uint64(1); batch <= batches; batch++ {
+		write(batch + 7) // void: as a failed append leaves it
+		tier.Discard()
+		write(batch)
+		tier.Commit()
+		if batch > 1 {
+			for i := range Slot(perBatch) {
+				tier.Kill(Slot(batch-2)*perBatch+i, (batch-1)*perBatch+1)
+			}
+		}
+		published.Store(batch * perBatch)
+	}
+	done.Store(true)
+	group.Wait()
+	require.Equal(t, batches*perBatch, tier.Len())
+}

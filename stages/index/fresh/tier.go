@@ -1,0 +1,131 @@
+package fresh
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// Slot numbers the vectors of one tier from 0, in the order they were prepared.
+type Slot uint32
+
+// None is no slot.
+const None = ^Slot(0)
+
+// Entry is one vector to add. The tier copies the vector. Births rise strictly from entry to entry, from 1.
+type Entry struct {
+	Vector  []float32
+	Birth   uint64 // the version from which it is visible
+	Ordinal uint64 // the address of its payload
+}
+
+// Record is what the tier knows of a slot.
+type Record struct {
+	Birth   uint64
+	Ordinal uint64
+	Death   uint64 // the version from which it is no more; 0: alive
+	Older   Slot   // the slot that this one replaced, or None
+}
+
+// VisibleAt reports whether the record belongs to the snapshot at a version: birth <= version < death.
+func (r Record) VisibleAt(version uint64) bool {
+	return r.Birth <= version && (r.Death == 0 || version < r.Death)
+}
+
+// Tier holds the vectors of one space. The package's documentation says who may call what, and when.
+type Tier struct {
+	// immutable
+	dimension int
+	metric    Metric
+
+	// atomic; written by the writer only
+	directory atomic.Pointer[[]*block]
+	end       atomic.Uint32 // slots below it are committed
+
+	// the writer's own
+	tail Slot // slots from end to tail are prepared
+}
+
+// New returns an empty tier; it takes no memory for vectors until the first is prepared. A dimension below 1 panics.
+func New(dimension int, metric Metric) *Tier {
+	if dimension < 1 {
+		panic(fmt.Sprintf("fresh: dimension %d", dimension))
+	}
+	t := &Tier{dimension: dimension, metric: metric}
+	t.directory.Store(new([]*block))
+	return t
+}
+
+// Dimension returns the number of components of every vector.
+func (t *Tier) Dimension() int { return t.dimension }
+
+// Metric returns the metric.
+func (t *Tier) Metric() Metric { return t.metric }
+
+// Len returns the number of committed slots, dead ones included.
+func (t *Tier) Len() int { return int(t.end.Load()) }
+
+// Prepare copies an entry past the published end and returns the slot that Commit will publish it under. Writer only.
+// A vector of another dimension panics.
+func (t *Tier) Prepare(e Entry) Slot {
+	if len(e.Vector) != t.dimension {
+		panic(fmt.Sprintf("fresh: a vector of %d components in a tier of %d", len(e.Vector), t.dimension))
+	}
+	slot := t.tail
+	index, offset := locate(slot)
+	t.growTo(index)
+	b := (*t.directory.Load())[index]
+	t.metric.store(b.vector(offset, t.dimension), e.Vector)
+	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, older: None}
+	b.deaths[offset].Store(0) // a discarded slot's successor starts alive
+	t.tail++
+	return slot
+}
+
+// growTo makes sure that block index exists. Readers keep the directory they loaded: it is replaced, never changed.
+func (t *Tier) growTo(index int) {
+	blocks := *t.directory.Load()
+	if index < len(blocks) {
+		return
+	}
+	if index >= doublings+largestBlocks {
+		panic("fresh: a tier cannot number more vectors")
+	}
+	longer := make([]*block, len(blocks)+1)
+	copy(longer, blocks)
+	longer[len(blocks)] = newBlock(blockSize(index), t.dimension)
+	t.directory.Store(&longer)
+}
+
+// Commit publishes everything prepared. Writer only.
+func (t *Tier) Commit() { t.end.Store(uint32(t.tail)) }
+
+// Discard forgets everything prepared since the last Commit. Writer only.
+func (t *Tier) Discard() { t.tail = Slot(t.end.Load()) }
+
+// Kill ends a committed slot at a version above every published one. Writer only.
+func (t *Tier) Kill(s Slot, version uint64) {
+	b, offset := t.at(s)
+	b.deaths[offset].Store(version)
+}
+
+// Replace notes that slot s replaced an older slot. Writer only, before any reader can learn of s from its id.
+func (t *Tier) Replace(s, older Slot) {
+	b, offset := t.at(s)
+	b.records[offset].older = older
+}
+
+// Record returns what is known of a committed slot.
+func (t *Tier) Record(s Slot) Record {
+	b, offset := t.at(s)
+	r := b.records[offset]
+	return Record{Birth: r.birth, Ordinal: r.ordinal, Death: b.deaths[offset].Load(), Older: r.older}
+}
+
+func (t *Tier) at(s Slot) (b *block, offset int) {
+	index, offset := locate(s)
+	return (*t.directory.Load())[index], offset
+}
+
+func (b *block) vector(offset, dimension int) []float32 {
+	return b.vectors[offset*dimension : (offset+1)*dimension : (offset+1)*dimension]
+}

@@ -1,0 +1,113 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+// rebuildTries bounds how often a space is rebuilt before it is given up as degraded.
+const rebuildTries = 3
+
+// index holds the spaces. Different spaces may be written concurrently, each by its one owner.
+type index struct {
+	// immutable
+	journal Journal
+	hash    func(string) uint64
+	logger  *slog.Logger
+
+	spaces sync.Map // name → *space; a load takes no lock
+}
+
+func newIndex(journal Journal, hash func(string) uint64, logger *slog.Logger) *index {
+	return &index{journal: journal, hash: hash, logger: logger}
+}
+
+func (ix *index) newWriter() writer { return writer{hash: ix.hash, journal: ix.journal} }
+
+// space returns the index of a space, or nil when no op has reached it yet.
+func (ix *index) space(name string) *space {
+	if sp, ok := ix.spaces.Load(name); ok {
+		return sp.(*space)
+	}
+	return nil
+}
+
+func (ix *index) ensure(name string) *space {
+	if sp := ix.space(name); sp != nil {
+		return sp
+	}
+	sp, _ := ix.spaces.LoadOrStore(name, newSpace(name, ix.newWriter()))
+	return sp.(*space)
+}
+
+// change is a run of ops of one space on its way into the index: prepare it, then commit or discard it.
+type change struct {
+	space *space
+	steps []step
+	err   error // prepare failed
+}
+
+// prepare copies the vectors into the space's unpublished tail. A failure is commit's business, which tries again:
+// before the ops are durable, it may only mean that the space's dimension is not, or never will be.
+func (ix *index) prepare(c *change) {
+	if c.space.degraded != nil {
+		return
+	}
+	c.err = ix.tryPrepare(c)
+}
+
+func (ix *index) tryPrepare(c *change) error {
+	return guarded(func() error {
+		description, ok := ix.journal.Space(c.space.name)
+		if !ok {
+			return fmt.Errorf("space %q is not in the journal", c.space.name)
+		}
+		return c.space.w.prepare(description, c.steps)
+	})
+}
+
+// discard forgets a prepared change.
+func (ix *index) discard(c *change) { c.space.w.discard() }
+
+// commit applies a prepared change that is durable, and publishes it. It returns how many memories each step's forget
+// matched. Durable ops are never refused: what cannot be applied is rebuilt from the journal, and what cannot be
+// rebuilt degrades the space, whose recalls then fail. An error says that ctx ended before either.
+func (ix *index) commit(ctx context.Context, c *change) (matched []uint64, err error) {
+	last := c.steps[len(c.steps)-1].version
+	if c.space.degraded != nil {
+		c.space.w.version = max(c.space.w.version, last)
+		c.space.publish()
+		return make([]uint64, len(c.steps)), nil
+	}
+	if c.err != nil { // now that the ops are durable, so is the space
+		ix.discard(c)
+		c.err = ix.tryPrepare(c)
+	}
+	err = c.err
+	if err == nil {
+		err = guarded(func() error { matched, err = c.space.w.apply(c.steps); return err })
+	}
+	if err != nil {
+		matched, err = ix.rebuild(ctx, c, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.space.publish()
+	return matched, nil
+}
+
+// guarded runs fn and turns a panic into an error: what fn changed is then void.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "panic: %v", p)
+		}
+	}()
+	return fn()
+}

@@ -1,0 +1,116 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+// errRebuilt ends a replay that has reached its goal.
+var errRebuilt = errors.New("rebuilt")
+
+// open builds every space by one pass over the journal. A space that cannot be built is tried again alone, then
+// degraded; a journal that cannot be read is an error.
+func (ix *index) open(ctx context.Context) error {
+	failed := map[*space]error{}
+	err := ix.journal.ReplayOps(ctx, func(description memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error {
+		sp := ix.ensure(description.Name)
+		if failed[sp] == nil {
+			if err := sp.w.replay(description, step{op: &op, version: v, ordinal: o}); err != nil {
+				failed[sp] = err
+			}
+		}
+		if failed[sp] != nil {
+			sp.w.version = v
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("build the index: %w", err)
+	}
+	for sp, cause := range failed {
+		c := &change{space: sp, steps: []step{{op: &memory.Op{}, version: sp.w.version}}}
+		if _, err := ix.rebuild(ctx, c, cause); err != nil {
+			return err
+		}
+	}
+	ix.spaces.Range(func(_, sp any) bool {
+		sp.(*space).publish()
+		return true
+	})
+	return nil
+}
+
+// replay applies one op of a journal's replay.
+func (w *writer) replay(description memory.Space, s step) error {
+	return guarded(func() error {
+		if err := w.prepare(description, []step{s}); err != nil {
+			return err
+		}
+		_, err := w.apply([]step{s})
+		return err
+	})
+}
+
+// rebuild brings the space of a change up to the change's last version from the journal alone, after an apply failed with
+// cause. Readers keep the view they have meanwhile. When no try succeeds, the space is degraded. An error says that
+// ctx ended.
+func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched []uint64, err error) {
+	for try := range rebuildTries {
+		ix.logger.Error("index: rebuilding a space from the journal", "space", c.space.name, "try", try+1, "cause", cause)
+		w := ix.newWriter()
+		matched, cause = ix.rebuildInto(ctx, &w, c)
+		if ctx.Err() != nil {
+			return nil, contextFault(ctx)
+		}
+		if cause == nil {
+			w.floor = c.space.w.floor
+			c.space.w = w
+			return matched, nil
+		}
+	}
+	ix.logger.Error("index: a space is degraded, its recalls fail", "space", c.space.name, "cause", cause)
+	c.space.degraded = damaged(c.space.name, cause)
+	goal := c.goal()
+	c.space.w = ix.newWriter()
+	c.space.w.version = goal
+	return make([]uint64, len(c.steps)), nil
+}
+
+// goal is the version that a rebuild must reach: never behind what readers have seen.
+func (c *change) goal() memory.Version { return max(c.steps[len(c.steps)-1].version, c.space.w.floor) }
+
+func (s step) compare(v memory.Version) int { return cmp.Compare(s.version, v) }
+
+// rebuildInto replays a space into a new writer and returns what the change's forgets matched on the way.
+func (ix *index) rebuildInto(ctx context.Context, w *writer, c *change) (matched []uint64, err error) {
+	goal := c.goal()
+	matched = make([]uint64, len(c.steps))
+	err = ix.journal.ReplayOps(ctx, func(description memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error {
+		if description.Name != c.space.name {
+			return nil
+		}
+		before := w.live
+		if err := w.replay(description, step{op: &op, version: v, ordinal: o}); err != nil {
+			return err
+		}
+		if at, ok := slices.BinarySearchFunc(c.steps, v, step.compare); ok && op.Kind == memory.OpForget {
+			matched[at] = before - w.live
+		}
+		if v == goal {
+			return errRebuilt
+		}
+		return nil
+	})
+	if errors.Is(err, errRebuilt) {
+		return matched, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("the journal ends at version %d, before %d", w.version, goal)
+	}
+	return nil, err
+}

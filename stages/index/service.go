@@ -1,0 +1,189 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index/fresh"
+)
+
+// Service answers recalls and look-ups from what is published. It is exported by the stage and answers Unavailable
+// until the stage is open. Safe for concurrent use; none of its calls waits for a writer, save WaitPublished.
+//
+// Errors are *fault.Error: NotFound for a space that does not exist, Unavailable or Corrupt with reason SPACE_DEGRADED
+// for one whose index is lost, Corrupt for a damaged record, Canceled or DeadlineExceeded when ctx ends.
+type Service struct {
+	opened atomic.Pointer[server]
+}
+
+// server is an open service. Immutable.
+type server struct {
+	index    *index
+	pool     *pool
+	share    *fresh.Share
+	maxLimit int
+}
+
+func (s *Service) serve(sv *server) { s.opened.Store(sv) }
+
+func (s *Service) server() (*server, error) {
+	if sv := s.opened.Load(); sv != nil {
+		return sv, nil
+	}
+	return nil, fault.New(fault.Unavailable, "the index is being built").WithHint("wait until /readyz says ready")
+}
+
+// Recall returns the memories nearest to the query's vector as of the version that is published when it is called, by
+// falling score, ties by rising version. Limit 0 means memory.DefaultLimit. A space without memories gives an empty
+// result. Beside the service's errors: InvalidArgument for a query that can never succeed, ResourceExhausted with
+// RetryAfter when too many recalls wait.
+func (s *Service) Recall(ctx context.Context, space string, q memory.Query) (memory.Result, error) {
+	sv, err := s.server()
+	if err != nil {
+		return memory.Result{}, err
+	}
+	result, err := sv.recall(ctx, space, q)
+	return result, inSpace(err, "recall", space)
+}
+
+// Get returns the memories of the ids that are alive, newest version, in the order asked, Score 0, and the ids that
+// are not. An id asked twice is answered twice.
+func (s *Service) Get(ctx context.Context, space string, ids []string, includeEmbedding bool) (found []memory.Hit, missing []string, err error) {
+	sv, err := s.server()
+	if err != nil {
+		return nil, nil, err
+	}
+	err = sv.each(ctx, space, ids, func(id string, m memoryAt, alive bool) {
+		if !alive {
+			missing = append(missing, id)
+			return
+		}
+		found = append(found, hit(m.op.Observe, memory.Version(m.record.Birth), 0, true, includeEmbedding))
+	})
+	if err != nil {
+		return nil, nil, inSpace(err, "get", space)
+	}
+	return found, missing, nil
+}
+
+// Match counts the memories that a Forget of the ids would remove now.
+func (s *Service) Match(ctx context.Context, space string, ids []string) (uint64, error) {
+	sv, err := s.server()
+	if err != nil {
+		return 0, err
+	}
+	matched := make([]fresh.Slot, 0, len(ids))
+	err = sv.each(ctx, space, ids, func(_ string, m memoryAt, alive bool) {
+		if alive {
+			matched = append(matched, m.slot)
+		}
+	})
+	if err != nil {
+		return 0, inSpace(err, "forget", space)
+	}
+	slices.Sort(matched)
+	return uint64(len(slices.Compact(matched))), nil
+}
+
+// WaitPublished returns once everything of the space up to version v is findable.
+func (s *Service) WaitPublished(ctx context.Context, space string, v memory.Version) error {
+	sv, err := s.server()
+	if err != nil {
+		return err
+	}
+	if v == 0 {
+		return nil
+	}
+	if _, err := sv.view(space); err != nil {
+		return inSpace(err, "wait for publication", space)
+	}
+	return inSpace(sv.index.ensure(space).wait(ctx, v), "wait for publication", space)
+}
+
+// Memories returns how many memories of a space are alive as published; 0 for an unknown space.
+func (s *Service) Memories(space string) uint64 {
+	if v := s.published(space); v != nil {
+		return v.live
+	}
+	return 0
+}
+
+// Published returns the space's published version: what a recall sees now. 0 for an unknown space.
+func (s *Service) Published(space string) memory.Version {
+	if v := s.published(space); v != nil {
+		return v.version
+	}
+	return 0
+}
+
+func (s *Service) published(space string) *view {
+	if sv := s.opened.Load(); sv != nil {
+		if sp := sv.index.space(space); sp != nil {
+			return sp.view.Load()
+		}
+	}
+	return nil
+}
+
+// view returns what is published of a space; it may be empty.
+func (sv *server) view(space string) (*view, error) {
+	var v *view
+	if sp := sv.index.space(space); sp != nil {
+		v = sp.view.Load()
+	}
+	switch {
+	case v != nil && v.fault != nil:
+		return nil, v.fault
+	case v != nil && v.version > 0:
+		return v, nil
+	}
+	if _, ok := sv.index.journal.Space(space); !ok {
+		return nil, fault.New(fault.NotFound, "it does not exist").
+			WithHint("the first observation makes a space, as does CreateSpace; ListSpaces shows what there is")
+	}
+	return &view{}, nil
+}
+
+// each looks up ids at one view.
+func (sv *server) each(ctx context.Context, space string, ids []string, visit func(id string, m memoryAt, alive bool)) error {
+	v, err := sv.view(space)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return contextFault(ctx)
+		}
+		m, alive, err := v.lookup(id, sv.index.hash, sv.index.journal)
+		if err != nil {
+			return err
+		}
+		visit(id, m, alive)
+	}
+	return nil
+}
+
+// inSpace says what was being done, and where, unless the error says so itself. It never changes err: a degraded
+// space's fault is shared.
+func inSpace(err error, op, space string) error {
+	if err == nil {
+		return nil
+	}
+	f := fault.As(err)
+	if f == nil {
+		return fault.Wrap(fault.Internal, err, "").WithOp(op).WithSubject(fmt.Sprintf("space %q", space))
+	}
+	if f.Op != "" {
+		return err
+	}
+	said := *f
+	said.Op = op
+	if said.Subject == "" && said.Kind != fault.Canceled && said.Kind != fault.DeadlineExceeded {
+		said.Subject = fmt.Sprintf("space %q", space)
+	}
+	return &said
+}

@@ -1,0 +1,73 @@
+package index
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+// space is the index of one memory space.
+type space struct {
+	// immutable
+	name string
+
+	// atomic
+	view    atomic.Pointer[view]          // never nil; written by the owner
+	waiting atomic.Pointer[chan struct{}] // closed at the next publication; nil: nobody waits
+
+	// the owner's: the lane that carries the space
+	w        writer
+	degraded *fault.Error // no apply any more
+}
+
+func newSpace(name string, w writer) *space {
+	sp := &space{name: name, w: w}
+	sp.view.Store(&view{})
+	return sp
+}
+
+// publish makes everything applied visible, then wakes who waits for it. Owner only.
+func (sp *space) publish() {
+	v := sp.w.publish()
+	if sp.degraded != nil {
+		v = &view{version: sp.w.version, fault: sp.degraded}
+	}
+	sp.view.Store(v)
+	if ch := sp.waiting.Swap(nil); ch != nil {
+		close(*ch)
+	}
+}
+
+// wait returns once version v is published, the space is degraded or ctx ends.
+//
+// It leaves a channel before it looks at the view; publish stores the view before it takes the channel. So either
+// this sees the new view or the publisher sees the channel.
+func (sp *space) wait(ctx context.Context, v memory.Version) error {
+	for {
+		woken := sp.wakeUp()
+		if now := sp.view.Load(); now.fault != nil {
+			return now.fault
+		} else if now.version >= v {
+			return nil
+		}
+		select {
+		case <-woken:
+		case <-ctx.Done():
+			return contextFault(ctx)
+		}
+	}
+}
+
+func (sp *space) wakeUp() <-chan struct{} {
+	for {
+		if ch := sp.waiting.Load(); ch != nil {
+			return *ch
+		}
+		ch := make(chan struct{})
+		if sp.waiting.CompareAndSwap(nil, &ch) {
+			return ch
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+	"github.com/engram-stream/engram/stages/index/fresh"
+)
+
+// Config is the stage's settings: none of its own. Recall's limits are the pipeline's `recall`.
+type Config struct{}
+
+// Register adds the kind "index".
+func Register(r *graph.Registry) {
+	doc := graph.Doc{
+		Summary: "Makes durable observations findable and answers recalls, exactly, from the published snapshot.",
+		Traits:  graph.Traits{Ordered: true},
+	}
+	graph.Register(r, "index", doc, Config{}, func(_ Config, d graph.Deps) (graph.Stage[session.Appended, session.Applied], error) {
+		return newStage(d.Logger, graph.Use[Journal](d), graph.Use[Limits](d)), nil
+	})
+}
+
+// Stage applies durable ops. Process runs on one goroutine a lane; a space stays on its lane.
+type Stage struct {
+	logger  *slog.Logger
+	journal *graph.Handle[Journal]
+	limits  *graph.Handle[Limits]
+	service *Service
+
+	// set by Open
+	index *index
+}
+
+func newStage(logger *slog.Logger, journal *graph.Handle[Journal], limits *graph.Handle[Limits]) *Stage {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Stage{logger: logger, journal: journal, limits: limits, service: &Service{}}
+}
+
+// Exports offers the Service.
+func (s *Stage) Exports() []any { return []any{s.service} }
+
+// Open builds the index from the journal, in one pass.
+func (s *Stage) Open(ctx context.Context) error {
+	s.index = newIndex(s.journal.Get(), hasher(rand.Uint64()), s.logger)
+	if err := s.index.open(ctx); err != nil {
+		return err
+	}
+	workers, queue, maxLimit := s.limits.Get().RecallLimits()
+	s.service.serve(&server{
+		index:    s.index,
+		pool:     newPool(workers, queue),
+		share:    fresh.NewShare(runtime.GOMAXPROCS(0) - 1),
+		maxLimit: min(maxLimit, memory.MaxRecallLimit),
+	})
+	return nil
+}
+
+// Process prepares the ops of one durability after the other while their bytes are synced, waits for the outcome,
+// publishes or discards, and sends on what was published. What is ready never waits for a later sync; a failing
+// receiver does not keep what follows from being applied, since it is durable.
+func (s *Stage) Process(ctx context.Context, in *graph.Batch[session.Appended], out graph.Port[session.Applied]) error {
+	ready := &applied{in: in, out: out}
+	for first, total := 0, len(in.Items); first < total; {
+		end := sameFate(in.Items, first)
+		if err := s.settle(ctx, ready, first, end); err != nil {
+			return err
+		}
+		first = end
+	}
+	ready.send(ctx)
+	return ready.failed
+}
+
+// sameFate returns the end of the run of items from first on whose durability is one.
+func sameFate(items []session.Appended, first int) int {
+	end := first + 1
+	for end < len(items) && items[end].Durable == items[first].Durable {
+		end++
+	}
+	return end
+}
+
+func (s *Stage) settle(ctx context.Context, ready *applied, first, end int) error {
+	items := ready.in.Items[first:end]
+	changes := s.changes(items)
+	for i := range changes {
+		s.index.prepare(&changes[i].change)
+	}
+	failure, err := ready.await(ctx, items[0].Durable)
+	if failure != nil || err != nil {
+		for i := range changes {
+			s.index.discard(&changes[i].change)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if failure != nil {
+		refuse(ready.in, first, end, failure)
+		return nil
+	}
+	return s.commit(ctx, ready, first, end, changes)
+}
+
+func (s *Stage) commit(ctx context.Context, ready *applied, first, end int, changes []spaceChange) error {
+	matched := make([]uint64, end-first)
+	for i := range changes {
+		c := &changes[i]
+		of, err := s.index.commit(ctx, &c.change)
+		if err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+		for j, at := range c.items {
+			matched[at] = of[j]
+		}
+	}
+	ready.add(first, matched)
+	return nil
+}
+
+// spaceChange is one space's part of a run; items are the steps' places in it.
+type spaceChange struct {
+	change
+	items []int
+}
+
+// changes splits a run by space, in order within each.
+func (s *Stage) changes(items []session.Appended) []spaceChange {
+	var out []spaceChange
+	places := map[string]int{}
+	for i := range items {
+		name := items[i].From.Space
+		place, known := places[name]
+		if !known {
+			place = len(out)
+			places[name] = place
+			out = append(out, spaceChange{change: change{space: s.index.ensure(name)}})
+		}
+		c := &out[place]
+		c.steps = append(c.steps, step{op: &items[i].Op.Op, version: items[i].Version, ordinal: items[i].Ordinal})
+		c.items = append(c.items, i)
+	}
+	return out
+}
+
+// refuse rejects the items of a failed append: nothing of them is durable, their numbers are free again.
+func refuse(in *graph.Batch[session.Appended], first, end int, failure error) {
+	expected := map[*session.Attachment]uint64{}
+	for i := first; i < end; i++ {
+		item := in.Items[i]
+		if _, known := expected[item.From]; !known {
+			expected[item.From] = expectedAfter(item)
+		}
+		in.Reject(i, refusal(expected[item.From], failure))
+	}
+}
+
+// expectedAfter returns the number that the session goes on with when this item was the first of its run that failed:
+// its own, or less if an earlier failure has stepped the session back already.
+func expectedAfter(item session.Appended) uint64 {
+	if item.From.Window == nil {
+		return item.Sequence
+	}
+	return min(item.Sequence, item.From.Window.Expected())
+}
+
+func refusal(expected uint64, failure error) error {
+	cause := failure
+	if fault.As(failure) == nil {
+		cause = fault.Wrap(fault.StorageUnavailable, failure, "the journal could not store it")
+	}
+	return &session.Refusal{
+		Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Expected: expected, Cause: cause,
+	}
+}

@@ -1,0 +1,206 @@
+package index
+
+import (
+	"fmt"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index/fresh"
+)
+
+// step is one durable op, or one that is about to be.
+type step struct {
+	op      *memory.Op
+	version memory.Version
+	ordinal memory.Ordinal
+}
+
+// writer holds what a space's owner changes: the state above the published version. Not safe for concurrent use.
+type writer struct {
+	hash    func(string) uint64
+	journal Journal
+
+	tier    *fresh.Tier
+	ids     *idTable
+	version memory.Version // the last one applied
+	floor   memory.Version // published: no reader will ask for less
+	live    uint64
+}
+
+// prepare copies the vectors of the steps into the tier's unpublished tail. On an error the tail holds a part of them.
+func (w *writer) prepare(space memory.Space, steps []step) error {
+	for _, s := range steps {
+		if s.op.Kind != memory.OpObserve {
+			continue
+		}
+		if err := w.fit(space, len(s.op.Observe.Vector)); err != nil {
+			return err
+		}
+		w.tier.Prepare(fresh.Entry{Vector: s.op.Observe.Vector, Birth: uint64(s.version), Ordinal: uint64(s.ordinal)})
+	}
+	return nil
+}
+
+// fit makes sure that the tier takes vectors of the space's dimension. A tier without a committed vector may still
+// give way to another one: the append that first fixed the dimension can have failed.
+func (w *writer) fit(space memory.Space, dimension int) error {
+	if space.Dimension != dimension {
+		return fmt.Errorf("a vector of %d components in space %q of dimension %d", dimension, space.Name, space.Dimension)
+	}
+	metric, err := tierMetric(space.Metric)
+	if err != nil {
+		return err
+	}
+	if w.tier != nil && w.tier.Dimension() == dimension && w.tier.Metric() == metric {
+		return nil
+	}
+	if w.tier != nil && w.tier.Len() > 0 {
+		return fmt.Errorf("space %q turned from dimension %d to %d", space.Name, w.tier.Dimension(), dimension)
+	}
+	w.tier, w.ids = fresh.New(dimension, metric), newIDTable(leastIDs)
+	return nil
+}
+
+func tierMetric(m memory.Metric) (fresh.Metric, error) {
+	switch m {
+	case memory.Cosine:
+		return fresh.Cosine, nil
+	case memory.Dot:
+		return fresh.Dot, nil
+	case memory.L2:
+		return fresh.L2, nil
+	}
+	return 0, fmt.Errorf("metric %d is unknown", m)
+}
+
+// discard forgets what was prepared.
+func (w *writer) discard() {
+	if w.tier != nil {
+		w.tier.Discard()
+	}
+}
+
+// apply makes the prepared steps part of the writer's state, in version order: vectors, then ids and deaths. It
+// returns how many memories each forget matched. After an error the state is broken and must be rebuilt.
+func (w *writer) apply(steps []step) (matched []uint64, err error) {
+	if err := w.inOrder(steps); err != nil {
+		return nil, err
+	}
+	var slot fresh.Slot
+	if w.tier != nil {
+		slot = fresh.Slot(w.tier.Len())
+		w.tier.Commit()
+	}
+	matched = make([]uint64, len(steps))
+	for i, s := range steps {
+		switch s.op.Kind {
+		case memory.OpObserve:
+			err = w.observe(s.op.Observe.ID, slot, s.version)
+			slot++
+		case memory.OpForget:
+			matched[i], err = w.forget(s.op.Forget.IDs, s.version)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("apply version %d: %w", s.version, err)
+		}
+		w.version = s.version
+	}
+	return matched, nil
+}
+
+// inOrder checks that the versions go on where the writer stands: a hole means that ops were lost on their way here.
+func (w *writer) inOrder(steps []step) error {
+	for i, s := range steps {
+		if want := w.version + memory.Version(i) + 1; s.version != want {
+			return fmt.Errorf("version %d came where %d was due", s.version, want)
+		}
+	}
+	return nil
+}
+
+// observe gives an id its new slot; the older one, if alive, dies at the same version.
+func (w *writer) observe(id string, slot fresh.Slot, version memory.Version) error {
+	if w.ids.full() {
+		w.ids = w.ids.grown(w.remembered)
+	}
+	h := w.hash(id)
+	position, older, found, err := w.find(h, id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		w.live++
+	} else {
+		w.tier.Replace(slot, older)
+		if w.tier.Record(older).Death == 0 {
+			w.tier.Kill(older, uint64(version))
+		} else {
+			w.live++
+		}
+	}
+	w.ids.set(position, h, slot, found)
+	return nil
+}
+
+// remembered drops ids that were forgotten at or before the floor: no reader of the new table can see them.
+func (w *writer) remembered(slot fresh.Slot) bool {
+	death := w.tier.Record(slot).Death
+	return death == 0 || death > uint64(w.floor)
+}
+
+// forget ends the ids that are alive, each once.
+func (w *writer) forget(ids []string, version memory.Version) (matched uint64, err error) {
+	if w.ids == nil {
+		return 0, nil
+	}
+	for _, id := range ids {
+		_, slot, found, err := w.find(w.hash(id), id)
+		if err != nil {
+			return matched, err
+		}
+		if found && w.tier.Record(slot).Death == 0 {
+			w.tier.Kill(slot, uint64(version))
+			w.live--
+			matched++
+		}
+	}
+	return matched, nil
+}
+
+// find returns the entry of an id, verified against the journal's record, or the empty position where it belongs.
+func (w *writer) find(h uint64, id string) (position int, slot fresh.Slot, found bool, err error) {
+	for at := w.ids.start(h); ; at = w.ids.next(position) {
+		position, slot, found = w.ids.find(h, at)
+		if !found {
+			return position, slot, false, nil
+		}
+		op, err := readObserve(w.journal, w.tier.Record(slot))
+		if err != nil {
+			return position, slot, false, err
+		}
+		if op.Observe.ID == id {
+			return position, slot, true, nil
+		}
+	}
+}
+
+// publish returns the view of what has been applied.
+func (w *writer) publish() *view {
+	w.floor = w.version
+	v := &view{version: w.version, live: w.live}
+	if w.tier != nil && w.tier.Len() > 0 {
+		v.tier, v.ids = w.tier, w.ids
+	}
+	return v
+}
+
+// damaged returns the fault of a space whose index could not be rebuilt.
+func damaged(space string, cause error) *fault.Error {
+	kind := fault.Unavailable
+	if fault.KindOf(cause) == fault.Corrupt {
+		kind = fault.Corrupt
+	}
+	return fault.Wrap(kind, cause, "its index could not be rebuilt from the journal").
+		WithSubject(fmt.Sprintf("space %q", space)).WithReason("SPACE_DEGRADED").
+		WithHint("nothing stored is lost; restart the server to rebuild the index, and see the server's log")
+}
