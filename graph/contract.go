@@ -17,25 +17,29 @@ import (
 
 // Stage processes batches of In into batches of Out.
 //
-// Process owns in. Each live item of it must be sent on, rejected, or held (see Flusher); what is left live when
-// Process returns is rejected by the engine with the returned error or, without one, as lost by this stage. Process
-// is called by one goroutine at a time a lane; a kind with the trait Fused is called by as many goroutines as its
-// sources have, and keeps its state in the items.
+// Process owns in, which is never empty and has live items only. Each must be sent on, rejected, or held (see
+// Flusher); what is left live when Process returns is rejected by the engine with the returned error or, without one,
+// as lost by this stage (ErrLost). A panic counts as an error. Process is called by one goroutine at a time a lane (see
+// LaneOf), unless the pipeline gives a Parallel kind several workers; a kind with the trait Fused is called by as many
+// goroutines as its sources have, and keeps its state in the items. ctx ends when the graph is stopped hard.
 type Stage[In, Out any] interface {
 	Process(ctx context.Context, in *Batch[In], out Port[Out]) error
 }
 
-// Sink is a graph's end. Items still live when Deliver returns nil are settled as delivered.
+// Sink is a graph's end. Items still live when Deliver returns nil are settled as delivered. It runs on its upstream's
+// goroutine, one call at a time a lane there, unless an edge is configured; straight after fused stages it is called by
+// as many goroutines as the sources have.
 type Sink[In any] interface {
 	Deliver(ctx context.Context, in *Batch[In]) error
 }
 
-// Port is where a stage sends its output. Owned by the stage's call of Process or Flush, not for keeping.
+// Port is where a stage sends its output. Owned by the goroutine that runs Process or Flush, until it returns.
 type Port[T any] interface {
 	// Send hands b on, waiting for the edge's credit. It always takes b: when it returns an error, every item of b
-	// that was live has been rejected with that error. A fused downstream's error is returned as it is.
+	// that was live has been rejected with that error. A fused downstream's error is returned as it is. A batch
+	// that the edge's window can never hold is refused at once.
 	Send(ctx context.Context, b *Batch[T]) error
-	// TrySend is Send without waiting; with ErrNoCredit b stays with the caller.
+	// TrySend is Send without waiting for the edge it leads to; with ErrNoCredit b stays with the caller.
 	TrySend(ctx context.Context, b *Batch[T]) error
 	// Lanes returns how many ordered lanes the output has (1 unless the kind has the trait Partitions).
 	Lanes() int
@@ -59,13 +63,16 @@ type (
 	Closer interface {
 		Close() error
 	}
-	// Flusher lets a stage hold items back between calls. The engine calls Flush when the input is empty, when the
-	// time that the last Process or Flush asked for has come, and at the drain, never concurrently with Process
-	// on the same lane. It returns how long it may hold what is left (0: nothing is held); at FlushDrain it must hold nothing.
+	// Flusher lets a stage hold items back between calls; it gets an edge, even if its kind is Fused. The engine
+	// calls Flush when the input has become empty, when the time that the last Flush asked for has come, and at
+	// the drain, never concurrently with Process on the same lane. It returns how long it may hold what is left
+	// (0: nothing is held, and what is was lost); at FlushDrain it must hold nothing. After an error of Process,
+	// what is live in its batch has been rejected; what was held before stays held.
 	Flusher[Out any] interface {
 		Flush(ctx context.Context, why FlushReason, out Port[Out]) (wait time.Duration, err error)
 	}
-	// Bounder declares the most a stage holds back and the largest batch it emits; checked against windows and budget.
+	// Bounder declares the most a stage holds back and the largest batch it emits; checked against windows and
+	// budget. A source's endpoint may declare the largest batch it offers.
 	Bounder interface {
 		Bounds() Bounds
 	}
@@ -89,18 +96,13 @@ const (
 	FlushDrain                          // no more input will come
 )
 
-// Bounds of a stage; 0 in a Batch field means "as large as its input".
+// Bounds of a stage, in offered items and their bytes. 0 in a Batch field means "as large as its input", and for a
+// holder "as large as its input and what it holds".
 type Bounds struct {
-	HoldItems  int
+	HoldItems  int // over all its lanes
 	HoldBytes  int64
 	BatchItems int
 	BatchBytes int64
-}
-
-// Window is a limit in items and bytes; both bind.
-type Window struct {
-	Items int
-	Bytes int64
 }
 
 // Deps is what a stage is built with. Building is pure: no I/O, no goroutine.

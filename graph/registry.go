@@ -1,8 +1,11 @@
 package graph
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"reflect"
+	"slices"
 )
 
 // Role is where a node stands in the graph.
@@ -14,6 +17,9 @@ const (
 	RoleStage
 	RoleSink
 )
+
+// String returns "source", "stage" or "sink".
+func (r Role) String() string { return [...]string{"node", "source", "stage", "sink"}[r] }
 
 // Traits of a kind, used by the wiring and liveness checks.
 type Traits struct {
@@ -30,7 +36,8 @@ type Doc struct {
 	Traits  Traits
 }
 
-// Offer is what a source puts into the graph: items, the weight of each in bytes, and who learns their outcomes.
+// Offer is what a source puts into the graph: items, the weight of each in bytes (>= 0), and who learns their
+// outcomes. The graph owns both slices from then on.
 type Offer[T any] struct {
 	Items   []T
 	Bytes   []int32 // one an item
@@ -42,7 +49,7 @@ type Inlet[T any] interface {
 	// Offer runs the items through the fused stages on the caller's goroutine and hands them to the first edge. It
 	// always takes the items: each is settled exactly once, now or later, whatever it returns. An error says that
 	// they went no further (all were settled): what the fused stages returned, or ErrDraining. ctx carries the
-	// trace; the items keep its values, not its cancellation.
+	// trace and ends the wait for an edge's credit; once on an edge, the items keep its values only.
 	Offer(ctx context.Context, o Offer[T]) error
 }
 
@@ -65,7 +72,7 @@ type Kind struct {
 	Out  reflect.Type // nil for a sink
 
 	newConfig func() any
-	build     func(config any, d Deps, in inletMaker) (node, error)
+	build     func(config any, d Deps) (node, error)
 }
 
 // NewConfig returns a pointer to a new config value with the kind's defaults; config decodes the YAML into it.
@@ -73,6 +80,11 @@ func (k *Kind) NewConfig() any { return k.newConfig() }
 
 // Lookup returns a kind, or nil.
 func (r *Registry) Lookup(role Role, name string) *Kind { return r.kinds[role][name] }
+
+// Kinds returns the kinds of a role, sorted by name.
+func (r *Registry) Kinds(role Role) []*Kind {
+	return slices.SortedFunc(maps.Values(r.kinds[role]), func(a, b *Kind) int { return cmp.Compare(a.Name, b.Name) })
+}
 
 func (r *Registry) add(k *Kind) {
 	if r.kinds[k.Role][k.Name] != nil {
@@ -87,7 +99,7 @@ func Register[C, In, Out any](r *Registry, name string, doc Doc, defaults C, bui
 	r.add(&Kind{
 		Name: name, Role: RoleStage, Doc: doc, In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](),
 		newConfig: func() any { c := defaults; return &c },
-		build: func(config any, d Deps, _ inletMaker) (node, error) {
+		build: func(config any, d Deps) (node, error) {
 			s, err := build(*config.(*C), d)
 			if err != nil {
 				return nil, err
@@ -102,7 +114,7 @@ func RegisterSink[C, In any](r *Registry, name string, doc Doc, defaults C, buil
 	r.add(&Kind{
 		Name: name, Role: RoleSink, Doc: doc, In: reflect.TypeFor[In](),
 		newConfig: func() any { c := defaults; return &c },
-		build: func(config any, d Deps, _ inletMaker) (node, error) {
+		build: func(config any, d Deps) (node, error) {
 			s, err := build(*config.(*C), d)
 			if err != nil {
 				return nil, err
@@ -118,9 +130,9 @@ func RegisterSource[C, Out any](r *Registry, name string, doc Doc, defaults C, b
 	r.add(&Kind{
 		Name: name, Role: RoleSource, Doc: doc, Out: reflect.TypeFor[Out](),
 		newConfig: func() any { c := defaults; return &c },
-		build: func(config any, d Deps, make inletMaker) (node, error) {
-			n := newSourceNode[Out](make)
-			endpoint, err := build(*config.(*C), d, n.inlet)
+		build: func(config any, d Deps) (node, error) {
+			n := &sourceNode[Out]{}
+			endpoint, err := build(*config.(*C), d, n)
 			if err != nil {
 				return nil, err
 			}

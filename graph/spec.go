@@ -77,6 +77,3 @@ type EdgeSpec struct {
 	Window Window
 	Pos    Position
 }
-
-// ByteSize is a number of bytes as settings write it: "64KiB", "512MiB", "8GiB", "1MB" (decimal) or a plain number.
-type ByteSize int64

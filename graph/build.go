@@ -1,0 +1,171 @@
+package graph
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+)
+
+// plan is a spec while it is checked and built: the nodes with what was found out about them.
+type plan struct {
+	spec     *Spec
+	registry *Registry
+	options  Options
+	budget   *Budget
+	log      *slog.Logger
+
+	nodes  []*planNode // in the order of the spec
+	byName map[string]*planNode
+	order  []*planNode // topological; without the nodes on or behind a cycle
+	needs  needs
+	found  Diagnostics
+	// partial says that some node could not be made, so that what seems to be missing may be that node's.
+	partial bool
+}
+
+type planNode struct {
+	*NodeSpec
+	kind  *Kind // nil: unknown
+	built node  // nil: not built
+
+	up     []*planNode // resolved, one an entry of From that names a node
+	down   []*planNode // one, or the wiring is refused
+	lanes  int         // of its input
+	batch  batchBound  // the largest it may send
+	judged bool        // lanes and batch are known
+}
+
+// Build checks the spec and makes an engine of it. It is pure: building opens nothing and starts nothing. All
+// findings come at once, sorted by position; with any, there is no engine.
+func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &plan{
+		spec: s, registry: r, options: opts, log: opts.Logger,
+		budget: NewBudget(s.Budget), byName: make(map[string]*planNode, len(s.Nodes)),
+	}
+	p.resolveNames()
+	p.resolveKinds()
+	p.resolveFrom()
+	p.checkEnds()
+	p.sort()
+	p.checkTypes()
+	p.buildNodes()
+	p.checkWorkers()
+	p.checkCharges()
+	p.checkLiveness()
+	services := p.bindServices()
+	if len(p.found) > 0 {
+		p.found.Sort()
+		return nil, p.found
+	}
+	return p.assemble(services), nil
+}
+
+// report adds a finding. With no position it is about a spec made by hand.
+func (p *plan) report(pos Position, hint, format string, args ...any) {
+	p.found = append(p.found, Diagnostic{Pos: pos, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// buildNodes runs the build function of every known kind, so that bad settings are all found at once.
+func (p *plan) buildNodes() {
+	for _, n := range p.nodes {
+		if n.kind == nil {
+			continue
+		}
+		config := n.Config
+		if config == nil {
+			config = n.kind.NewConfig()
+		}
+		built, err := n.kind.build(config, Deps{
+			Name: n.Name, Budget: p.budget, Logger: p.log.With("stage", n.Name), needs: &p.needs,
+		})
+		if err != nil {
+			p.partial = true
+			p.reportBuild(n, err)
+			continue
+		}
+		n.built = built
+	}
+}
+
+func (p *plan) reportBuild(n *planNode, err error) {
+	hint := ""
+	if f := fault.As(err); f != nil && f == err {
+		plain := *f
+		hint, plain.Hint = f.Hint, ""
+		err = &plain
+	}
+	p.report(n.Pos, hint, "%s %q: %v", n.Role, n.Name, err)
+}
+
+// fused says whether a node runs on its upstream's goroutine.
+func (n *planNode) fused() bool {
+	return n.Role != RoleSource && n.Edge == nil && n.Workers <= 1 && !n.built.holds() &&
+		(n.kind.Doc.Traits.Fused || n.Role == RoleSink)
+}
+
+// outLanes is the number of lanes of its output.
+func (n *planNode) outLanes() int {
+	if n.partitions() {
+		return n.built.subject().(Partitioner).Lanes()
+	}
+	return n.lanes
+}
+
+func (n *planNode) partitions() bool { return n.kind.Doc.Traits.Partitions }
+
+// assemble makes the engine of a plan without findings.
+func (p *plan) assemble(services []service) *Engine {
+	e := &Engine{
+		endpoints: make(map[string]any), services: services, budget: p.budget,
+		hooks: p.options.Hooks, log: p.log, epoch: time.Now(),
+	}
+	hosts := make(map[*planNode]*host, len(p.order))
+	for _, n := range p.order {
+		h := n.host(e, place(len(e.hosts)+1))
+		for _, up := range n.up {
+			h.up = append(h.up, hosts[up])
+			hosts[up].down = h
+		}
+		hosts[n] = h
+		e.hosts = append(e.hosts, h)
+		n.built.place(h, p.window(n))
+		if n.Role == RoleSource {
+			e.endpoints[n.Name] = n.built.subject()
+		}
+	}
+	for _, h := range e.hosts {
+		if h.down != nil {
+			h.node.join(h.down.node)
+		}
+	}
+	return e
+}
+
+func (n *planNode) host(e *Engine, id place) *host {
+	h := &host{
+		id: id, name: n.Name, kind: n.Kind, role: n.Role, engine: e, node: n.built,
+		lanes: n.lanes, outLanes: n.outLanes(), partitions: n.partitions(),
+		log: e.log.With("stage", n.Name),
+	}
+	switch {
+	case n.Role == RoleSource:
+		h.id = outside
+	case !n.fused():
+		h.workers = max(1, n.Workers)
+	}
+	return h
+}
+
+// window is the window of a node's edge: as configured, else as large as the budget, so that it never binds.
+func (p *plan) window(n *planNode) Window {
+	if n.Edge != nil {
+		return n.Edge.Window
+	}
+	return p.spec.Budget
+}
+

@@ -1,0 +1,174 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// frame is what the engine keeps about a run of a stage's code, whatever the item types. One goroutine at a time.
+type frame struct {
+	host *host
+	lane int
+	// custody lists the offered items that the stage was handed and may still have. What is still at this node
+	// when the code has returned was lost by it, unless it may hold items back.
+	custody []ref
+	swept   int           // the length of custody after the last sweep
+	away    time.Duration // spent in sends since the call began
+	sent    error         // the last error that a send returned since the call began
+}
+
+// minSweep is the length under which custody is not swept: below, a sweep costs more than it frees.
+const minSweep = 64
+
+// keep records that the stage has been handed refs. A holder's list is swept whenever it has doubled, which keeps its
+// length within twice of what is held at a constant cost an item.
+func (f *frame) keep(refs []ref) {
+	if len(f.custody) > minSweep && len(f.custody) > 2*f.swept {
+		f.sweep()
+	}
+	f.custody = append(f.custody, refs...)
+}
+
+// sweep forgets what has left this node.
+func (f *frame) sweep() {
+	kept := f.custody[:0]
+	for _, r := range f.custody {
+		if r.ledger != nil && r.item().place() == f.host.id {
+			kept = append(kept, r)
+		}
+	}
+	clear(f.custody[len(kept):])
+	f.custody, f.swept = kept, len(kept)
+}
+
+// relinquish settles what the stage still has with the reason and returns how many items that were.
+func (f *frame) relinquish(reason func() error) int {
+	n := 0
+	var o Outcome
+	for _, r := range f.custody {
+		if r.ledger == nil || r.item().place() != f.host.id {
+			continue
+		}
+		if n == 0 {
+			o.Err = reason()
+		}
+		if r.ledger.settleAt(r.index, f.host.id, o) {
+			n++
+		}
+	}
+	clear(f.custody)
+	f.custody, f.swept = f.custody[:0], 0
+	return n
+}
+
+// call is a frame with the port that the stage gets.
+type call[Out any] struct {
+	frame
+	next  entry[Out]      // nil for a sink
+	lanes []lanePort[Out] // of a kind with the trait Partitions, when there are several
+	// tagged says that what follows runs on this goroutine and must be told the lane it runs for.
+	tagged bool
+}
+
+type lanePort[Out any] struct {
+	call *call[Out]
+	lane int
+}
+
+func newCall[Out any](h *host, next entry[Out]) *call[Out] {
+	c := &call[Out]{frame: frame{host: h}, next: next}
+	if h.partitions {
+		c.lanes = make([]lanePort[Out], h.outLanes)
+		for i := range c.lanes {
+			c.lanes[i] = lanePort[Out]{call: c, lane: i}
+		}
+		c.tagged = h.down.edge == nil
+	}
+	return c
+}
+
+func (c *call[Out]) deliver(ctx context.Context, lane int, b *Batch[Out], wait bool) error {
+	began := c.host.engine.now()
+	err := c.next.enter(ctx, c.host, lane, b, wait)
+	c.away += c.host.engine.now() - began
+	if err != nil {
+		c.sent = err
+	}
+	return err
+}
+
+func (c *call[Out]) outLane() int {
+	if c.lanes == nil {
+		return c.lane
+	}
+	if len(c.lanes) > 1 {
+		panic(fmt.Sprintf("graph: %q sends without a lane, but its output has %d; use Lane(i)", c.host.name, len(c.lanes)))
+	}
+	return 0
+}
+
+// Send implements Port.
+func (c *call[Out]) Send(ctx context.Context, b *Batch[Out]) error {
+	return c.deliver(ctx, c.outLane(), b, true)
+}
+
+// TrySend implements Port.
+func (c *call[Out]) TrySend(ctx context.Context, b *Batch[Out]) error {
+	return c.deliver(ctx, c.outLane(), b, false)
+}
+
+// Lanes implements Port.
+func (c *call[Out]) Lanes() int { return max(1, len(c.lanes)) }
+
+// Lane implements Port.
+func (c *call[Out]) Lane(i int) Port[Out] {
+	if c.lanes == nil {
+		if i != 0 {
+			panic(fmt.Sprintf("graph: %q asks for lane %d of one", c.host.name, i))
+		}
+		return c
+	}
+	return &c.lanes[i]
+}
+
+func (p *lanePort[Out]) ctx(ctx context.Context) context.Context {
+	if p.call.tagged {
+		return withLane(ctx, p.lane)
+	}
+	return ctx
+}
+
+// Send implements Port.
+func (p *lanePort[Out]) Send(ctx context.Context, b *Batch[Out]) error {
+	return p.call.deliver(p.ctx(ctx), p.lane, b, true)
+}
+
+// TrySend implements Port.
+func (p *lanePort[Out]) TrySend(ctx context.Context, b *Batch[Out]) error {
+	return p.call.deliver(p.ctx(ctx), p.lane, b, false)
+}
+
+// Lanes implements Port.
+func (p *lanePort[Out]) Lanes() int { return 1 }
+
+// Lane implements Port.
+func (p *lanePort[Out]) Lane(i int) Port[Out] {
+	if i != 0 {
+		panic(fmt.Sprintf("graph: %q asks for lane %d of one", p.call.host.name, i))
+	}
+	return p
+}
+
+type laneKey struct{}
+
+func withLane(ctx context.Context, lane int) context.Context {
+	return context.WithValue(ctx, laneKey{}, lane)
+}
+
+// LaneOf returns the lane that a stage's code is called for, from the context it was called with; 0 before any
+// partitioning stage. A stage that keeps state between calls keeps it by lane.
+func LaneOf(ctx context.Context) int {
+	lane, _ := ctx.Value(laneKey{}).(int)
+	return lane
+}

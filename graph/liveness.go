@@ -1,0 +1,267 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkWorkers refuses workers where they would break the order that something relies on.
+func (p *plan) checkWorkers() {
+	for _, n := range p.nodes {
+		if n.Workers == 0 || n.Workers == 1 || n.kind == nil {
+			continue
+		}
+		switch {
+		case n.Workers < 0:
+			p.report(n.WorkersPos, "give 1 or more", "%q has %d workers", n.Name, n.Workers)
+		case n.Role == RoleSource:
+			p.report(n.WorkersPos, "remove it", "source %q cannot have workers: it runs on its callers' goroutines", n.Name)
+		case !n.kind.Doc.Traits.Parallel:
+			p.report(n.WorkersPos, "remove it, or partition by a key upstream", "%q cannot have %d workers: a %q is run by one goroutine a lane", n.Name, n.Workers, n.Kind)
+		case n.built != nil && n.built.holds():
+			p.report(n.WorkersPos, "remove it", "%q cannot have %d workers: it holds items back between calls", n.Name, n.Workers)
+		default:
+			p.checkOrder(n)
+		}
+	}
+}
+
+// checkOrder refuses several workers before anything that relies on order.
+func (p *plan) checkOrder(n *planNode) {
+	for m, hops := n, 0; m != nil && hops <= len(p.nodes); m, hops = m.next(), hops+1 {
+		if m.kind != nil && m.kind.Doc.Traits.Ordered {
+			p.report(n.WorkersPos, fmt.Sprintf("remove it from %q, or put %q before it", n.Name, m.Name),
+				"%d workers of %q would pass items out of order to %q, which relies on their order", n.Workers, n.Name, m.Name)
+			return
+		}
+	}
+}
+
+func (n *planNode) next() *planNode {
+	if len(n.down) == 0 {
+		return nil
+	}
+	return n.down[0]
+}
+
+// checkCharges refuses a way from a source to a sink on which the budget is charged never or twice. Each source has
+// one way, since an output has one reader.
+func (p *plan) checkCharges() {
+	reported := make(map[*planNode]bool)
+	for _, source := range p.order {
+		if source.Role != RoleSource {
+			continue
+		}
+		var charging, last *planNode
+		for n := source; n != nil && n.kind != nil; n = n.next() {
+			if n.kind.Doc.Traits.Charges && charging != nil && !reported[n] {
+				reported[n] = true
+				p.report(n.Pos, fmt.Sprintf("remove %q or %q", charging.Name, n.Name),
+					"%q charges the budget for what %q has charged already", n.Name, charging.Name)
+			} else if n.kind.Doc.Traits.Charges {
+				charging = n
+			}
+			last = n
+		}
+		if charging == nil && last.Role == RoleSink {
+			p.report(source.Pos, p.hintCharge(), "nothing between %q and %q charges the budget, so memory has no bound", source.Name, last.Name)
+		}
+	}
+}
+
+func (p *plan) hintCharge() string {
+	var names []string
+	for _, role := range []Role{RoleStage, RoleSource} {
+		for _, k := range p.registry.Kinds(role) {
+			if k.Doc.Traits.Charges {
+				names = append(names, fmt.Sprintf("%q", k.Name))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("put a %s between them", strings.Join(names, " or a "))
+}
+
+// batchBound is the largest batch that comes out of a node, with the nodes that set it. A dimension of 0 is not
+// bounded by anything but the budget.
+type batchBound struct {
+	Window
+	items, bytes *planNode
+}
+
+// checkLiveness refuses windows and lanes with which the graph could not run or could stop for good.
+func (p *plan) checkLiveness() {
+	if p.spec.Budget.Items <= 0 || p.spec.Budget.Bytes <= 0 {
+		p.report(p.spec.BudgetPos, "give at least 1 item and 1 byte", "the budget is %s", p.spec.Budget)
+		return
+	}
+	holders := make([]*planNode, 0, len(p.order))
+	for _, n := range p.order {
+		// What follows a node that could not be judged cannot be judged either.
+		n.judged = n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
+		if !n.judged || !p.checkLanes(n) {
+			continue
+		}
+		in := p.input(n)
+		p.checkWindow(n, in)
+		n.batch = p.output(n, in)
+		if b := n.bounds(); n.Role != RoleSource && (b.HoldItems > 0 || b.HoldBytes > 0) {
+			holders = append(holders, n)
+		}
+	}
+	p.checkHolders(holders)
+}
+
+func (n *planNode) bounds() Bounds {
+	if b, ok := n.built.subject().(Bounder); ok {
+		return b.Bounds()
+	}
+	return Bounds{}
+}
+
+// checkLanes finds the number of lanes of a node's input, which all its upstreams must agree on, and
+// whether it has lanes for its output.
+func (p *plan) checkLanes(n *planNode) bool {
+	for i, up := range n.up {
+		lanes := up.outLanes()
+		if i == 0 {
+			n.lanes = lanes
+		} else if lanes != n.lanes {
+			p.report(n.fromPos(up), "let both come from the same partitioning stage", "%q joins %d lanes of %q with %d of %q", n.Name, n.lanes, n.up[0].Name, lanes, up.Name)
+		}
+	}
+	if part, ok := n.built.subject().(Partitioner); n.partitions() && (!ok || part.Lanes() < 1) {
+		p.report(n.Pos, "give it at least one", "%q has no lanes to split into", n.Name)
+		n.judged = false
+	}
+	return n.judged
+}
+
+// input is the largest batch that comes into a node.
+func (p *plan) input(n *planNode) batchBound {
+	var in batchBound
+	for i, up := range n.up {
+		if i == 0 {
+			in = up.batch
+			continue
+		}
+		if up.batch.Items == 0 || in.Items != 0 && up.batch.Items > in.Items {
+			in.Items, in.items = up.batch.Items, up.batch.items
+		}
+		if up.batch.Bytes == 0 || in.Bytes != 0 && up.batch.Bytes > in.Bytes {
+			in.Bytes, in.bytes = up.batch.Bytes, up.batch.bytes
+		}
+	}
+	return in
+}
+
+// output is the largest batch that comes out of a node, given the largest that comes in.
+func (p *plan) output(n *planNode, in batchBound) batchBound {
+	b, holds := n.bounds(), n.built.holds()
+	if n.Role == RoleSource {
+		in = batchBound{Window: n.Offers, items: n, bytes: n}
+		p.checkOffer(n, &b)
+	}
+	out := in
+	switch {
+	case b.BatchItems > 0:
+		out.Items, out.items = b.BatchItems, n
+	case holds && in.Items > 0:
+		out.Items, out.items = in.Items+b.HoldItems, n
+	}
+	switch {
+	case b.BatchBytes > 0:
+		out.Bytes, out.bytes = b.BatchBytes, n
+	case holds && in.Bytes > 0:
+		out.Bytes, out.bytes = in.Bytes+b.HoldBytes, n
+	}
+	out.Items = min(out.Items, p.spec.Budget.Items)
+	out.Bytes = min(out.Bytes, p.spec.Budget.Bytes)
+	return out
+}
+
+// checkOffer takes what the pipeline says of a source's offers over what the source says of itself, and refuses
+// offers that the budget can never hold.
+func (p *plan) checkOffer(n *planNode, b *Bounds) {
+	if n.Offers.Items > 0 {
+		b.BatchItems = n.Offers.Items
+	}
+	if n.Offers.Bytes > 0 {
+		b.BatchBytes = n.Offers.Bytes
+	}
+	offers, budget := Window{Items: b.BatchItems, Bytes: b.BatchBytes}, p.spec.Budget
+	if offers.Items > budget.Items || offers.Bytes > budget.Bytes {
+		p.report(p.spec.BudgetPos, "raise the budget, or lower the largest message", "the budget is %s, but %q may offer %s at once", budget, n.Name, offers)
+	}
+}
+
+// checkWindow refuses a window that the largest batch does not fit: it would never be taken.
+func (p *plan) checkWindow(n *planNode, in batchBound) {
+	if n.Edge == nil {
+		return
+	}
+	if n.Role == RoleSource {
+		p.report(n.Edge.Pos, "remove it", "source %q cannot have an edge: it has no input", n.Name)
+		return
+	}
+	w := n.Edge.Window
+	if w.Items <= 0 || w.Bytes <= 0 {
+		p.report(n.Edge.Pos, "give at least 1 item and 1 byte", "the edge into %q has a window of %s: nothing fits it", n.Name, w)
+		return
+	}
+	budget := p.spec.Budget
+	if need := orBudget(in.Items, budget.Items); w.Items < need {
+		p.report(n.Edge.Pos, fmt.Sprintf("set items to %d or more, or let %s send smaller batches", need, nameOf(in.items)),
+			"the edge into %q has a window of %d items, but a batch of %d may come%s: it would never fit", n.Name, w.Items, need, because(in.Items, in.items))
+	}
+	if need := orBudget(in.Bytes, budget.Bytes); w.Bytes < need {
+		p.report(n.Edge.Pos, fmt.Sprintf("set bytes to %s or more, or let %s send smaller batches", ByteSize(need), nameOf(in.bytes)),
+			"the edge into %q has a window of %s, but a batch of %s may come%s: it would never fit", n.Name, ByteSize(w.Bytes), ByteSize(need), because(in.Bytes, in.bytes))
+	}
+}
+
+func orBudget[N int | int64](bound, budget N) N {
+	if bound == 0 {
+		return budget
+	}
+	return bound
+}
+
+func nameOf(n *planNode) string {
+	if n == nil {
+		return "its source"
+	}
+	return fmt.Sprintf("%q", n.Name)
+}
+
+func because[N int | int64](bound N, by *planNode) string {
+	if bound == 0 {
+		return fmt.Sprintf(" (%s has no bound but the budget)", nameOf(by))
+	}
+	return " from " + nameOf(by)
+}
+
+// checkHolders refuses holders that could keep the whole budget to themselves: then no item could come that makes
+// them let go.
+func (p *plan) checkHolders(holders []*planNode) {
+	var sum Window
+	var items, bytes []string
+	for _, n := range holders {
+		b, in, hands := n.bounds(), p.input(n), n.lanes*max(1, n.Workers)
+		sum.add(Window{Items: b.HoldItems + hands*in.Items, Bytes: b.HoldBytes + int64(hands)*in.Bytes})
+		items = append(items, fmt.Sprintf("%q holds %d + %d × %d in hand", n.Name, b.HoldItems, hands, in.Items))
+		bytes = append(bytes, fmt.Sprintf("%q holds %s + %d × %s in hand", n.Name, ByteSize(b.HoldBytes), hands, ByteSize(in.Bytes)))
+	}
+	budget := p.spec.Budget
+	if sum.Items > budget.Items {
+		p.report(holders[0].Pos, fmt.Sprintf("raise budget.items to %d or more, or let it hold less", sum.Items),
+			"the pipeline could stop for good: %s = %d items, but the budget is %d items", strings.Join(items, " + "), sum.Items, budget.Items)
+	}
+	if sum.Bytes > budget.Bytes {
+		p.report(holders[0].Pos, fmt.Sprintf("raise budget.bytes to %s or more, or let it hold less", ByteSize(sum.Bytes)),
+			"the pipeline could stop for good: %s = %s, but the budget is %s", strings.Join(bytes, " + "), ByteSize(sum.Bytes), ByteSize(budget.Bytes))
+	}
+}

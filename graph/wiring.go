@@ -1,0 +1,191 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// resolveNames lists the nodes and refuses a name that is given twice.
+func (p *plan) resolveNames() {
+	for i := range p.spec.Nodes {
+		n := &planNode{NodeSpec: &p.spec.Nodes[i], lanes: 1}
+		if first := p.byName[n.Name]; first != nil {
+			p.report(n.Pos, "give it another name", "%s %q has the name of the %s at %s", n.Role, n.Name, first.Role, first.Pos)
+			p.partial = true
+			continue
+		}
+		p.byName[n.Name] = n
+		p.nodes = append(p.nodes, n)
+	}
+}
+
+func (p *plan) resolveKinds() {
+	for _, n := range p.nodes {
+		n.kind = p.registry.Lookup(n.Role, n.Kind)
+		if n.kind == nil {
+			p.partial = true
+			p.report(n.KindPos, p.hintKind(n), "unknown kind of %s %q", n.Role, n.Kind)
+		}
+	}
+}
+
+func (p *plan) hintKind(n *planNode) string {
+	for _, role := range []Role{RoleSource, RoleStage, RoleSink} {
+		if p.registry.Lookup(role, n.Kind) != nil {
+			return fmt.Sprintf("%q is a kind of %s", n.Kind, role)
+		}
+	}
+	var names []string
+	for _, k := range p.registry.Kinds(n.Role) {
+		names = append(names, k.Name)
+	}
+	return didYouMean(n.Kind, names)
+}
+
+// resolveFrom connects the nodes and refuses what names nothing, names a sink, or reads what another reads.
+func (p *plan) resolveFrom() {
+	for _, n := range p.nodes {
+		if n.Role == RoleSource {
+			for _, from := range n.From {
+				p.report(from.Pos, "remove it", "source %q cannot read from %q: a source has no input", n.Name, from.Name)
+			}
+			continue
+		}
+		if len(n.From) == 0 {
+			p.report(n.Pos, "say what it reads from", "%s %q reads from nothing, so no source reaches it", n.Role, n.Name)
+		}
+		for _, from := range n.From {
+			p.resolve(n, from)
+		}
+	}
+}
+
+func (p *plan) resolve(n *planNode, from FromSpec) {
+	up := p.byName[from.Name]
+	switch {
+	case up == nil:
+		p.report(from.Pos, didYouMean(from.Name, p.outputs()), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
+	case up.Role == RoleSink:
+		p.report(from.Pos, "read from what the sink reads from", "%s %q reads from the sink %q, which has no output", n.Role, n.Name, up.Name)
+	case slices.Contains(n.up, up):
+		p.report(from.Pos, "remove one", "%s %q reads from %q twice", n.Role, n.Name, up.Name)
+	default:
+		n.up = append(n.up, up)
+		up.down = append(up.down, n)
+		if len(up.down) > 1 {
+			p.report(from.Pos, fmt.Sprintf("let %q read from %q, or give each a source of its own", n.Name, up.down[0].Name),
+				"%q is read by %q already: an item has one way through the graph, or it would be settled twice", up.Name, up.down[0].Name)
+		}
+	}
+}
+
+func (p *plan) outputs() []string {
+	var names []string
+	for _, n := range p.nodes {
+		if n.Role != RoleSink {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// checkEnds refuses a graph without a source or a sink, and a node that nothing reads.
+func (p *plan) checkEnds() {
+	for _, role := range []Role{RoleSource, RoleSink} {
+		if !slices.ContainsFunc(p.spec.Nodes, func(n NodeSpec) bool { return n.Role == role }) {
+			p.report(p.start(), fmt.Sprintf("add a %s", role), "the pipeline has no %s", role)
+		}
+	}
+	for _, n := range p.nodes {
+		if n.Role != RoleSink && len(n.down) == 0 && !p.misspelt(n) {
+			p.report(n.Pos, "let a stage or a sink read from it", "nothing reads from %s %q", n.Role, n.Name)
+		}
+	}
+}
+
+// misspelt says whether some node seems to mean n with a name that is not there; one finding is enough then.
+func (p *plan) misspelt(n *planNode) bool {
+	for _, other := range p.nodes {
+		for _, from := range other.From {
+			if p.byName[from.Name] == nil && nearest(from.Name, p.outputs()) == n.Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *plan) start() Position {
+	if len(p.spec.Nodes) == 0 {
+		return p.spec.BudgetPos
+	}
+	return p.spec.Nodes[0].Pos
+}
+
+// sort orders the nodes topologically and refuses cycles, naming the path of each.
+func (p *plan) sort() {
+	open := make(map[*planNode]int, len(p.nodes))
+	for _, n := range p.nodes {
+		open[n] = len(n.up)
+	}
+	for again := true; again; {
+		again = false
+		for _, n := range p.nodes {
+			if open[n] != 0 {
+				continue
+			}
+			open[n] = -1
+			again = true
+			p.order = append(p.order, n)
+			for _, down := range n.down {
+				open[down]--
+			}
+		}
+	}
+	seen := make(map[*planNode]bool)
+	for _, n := range p.nodes {
+		if open[n] > 0 {
+			p.reportCycle(n, seen)
+		}
+	}
+}
+
+// reportCycle walks up from a node that the sort left over; it is on a cycle or behind one.
+func (p *plan) reportCycle(n *planNode, seen map[*planNode]bool) {
+	var path []*planNode
+	for !slices.Contains(path, n) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		path = append(path, n)
+		n = n.leftover(p.order)
+	}
+	path = append(path[slices.Index(path, n):], n)
+	slices.Reverse(path)
+	names := make([]string, len(path))
+	for i, m := range path {
+		names[i] = fmt.Sprintf("%q", m.Name)
+	}
+	p.report(n.fromPos(path[len(path)-2]), "let one of them read from elsewhere: a graph has no cycles", "cycle: %s", strings.Join(names, " → "))
+}
+
+// leftover returns an upstream that the sort left over too.
+func (n *planNode) leftover(sorted []*planNode) *planNode {
+	for _, up := range n.up {
+		if !slices.Contains(sorted, up) {
+			return up
+		}
+	}
+	return n
+}
+
+func (n *planNode) fromPos(up *planNode) Position {
+	for _, from := range n.From {
+		if from.Name == up.Name {
+			return from.Pos
+		}
+	}
+	return n.Pos
+}
