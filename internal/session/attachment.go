@@ -33,6 +33,17 @@ func (a *Attachment) Fence() { a.fenced.Store(true) }
 // Fenced reports whether a newer attachment has taken over.
 func (a *Attachment) Fenced() bool { return a.fenced.Load() }
 
+// Nack tells the client to go back. The window may step back further while a nack is on its way (a storage failure is
+// found by another goroutine than the reader's), and the client obeys the last nack it reads: so one that turns out to
+// expect too much is followed by one that does not.
+func (a *Attachment) Nack(n Nack) {
+	a.Outbox.Nack(n)
+	if expected := a.Window.Expected(); expected < n.Expected {
+		n.Expected = expected
+		a.Outbox.Nack(n)
+	}
+}
+
 // OpenRequest asks for a session: a new one when SessionID is empty, else a resume.
 type OpenRequest struct {
 	Space         string

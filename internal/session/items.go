@@ -67,9 +67,3 @@ type Reply struct {
 	Rejected []RejectedRange // the rejections within this reply, ascending
 	Matched  uint64          // what the forgets within it removed
 }
-
-// RejectedRange is a run of adjacent numbers rejected for the same reason.
-type RejectedRange struct {
-	First, Last uint64
-	memory.Rejection
-}

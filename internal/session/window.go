@@ -41,15 +41,16 @@ func (w *Window) Accept(first uint64, count int) Decision {
 	return Decision{Skip: int(skip), Take: int(take), Expected: w.expected}
 }
 
-// StepBack takes back numbers from to on, after a refusal. The refusal's own Nack tells the client, so the gap that
-// follows is not said again. A number above the expected one changes nothing.
-func (w *Window) StepBack(to uint64) {
+// StepBack takes back numbers from to on, after a refusal, and returns the number then expected. The refusal's own
+// Nack tells the client, so the gap that follows is not said again. A number above the expected one changes nothing.
+func (w *Window) StepBack(to uint64) (expected uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if to < w.expected {
 		w.expected = to
 		w.gapSaid = true
 	}
+	return w.expected
 }
 
 // Expected returns the next number expected.
