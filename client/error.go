@@ -1,0 +1,178 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// The reasons that programs ask for; test with errors.Is. What comes back is an *Error that matches.
+var (
+	// ErrClosed is the failure of a call on a session that was closed or detached.
+	ErrClosed = errors.New("the session is closed")
+	// ErrFenced ends a session that another program has resumed. There is one writer a session, and the newer wins.
+	ErrFenced = errors.New("another program has taken the session over")
+	// ErrSessionExpired ends a session that the server no longer knows: its time ran out, or its data is gone.
+	// Open a new one, and send again what was not committed; observations with an explicit ID replace themselves.
+	ErrSessionExpired = errors.New("the session is unknown to the server, or expired")
+	// ErrServerBehind ends a session whose server has less than it once acknowledged: its disk was restored from an
+	// older copy. The message has both numbers; whether to go on in a new session is for you to decide.
+	ErrServerBehind = errors.New("the server has lost what it had acknowledged")
+)
+
+// reasons ties each of the errors above to the Reason of an *Error.
+var reasons = map[error]string{
+	ErrClosed:         "SESSION_CLOSED",
+	ErrFenced:         "FENCED",
+	ErrSessionExpired: "SESSION_EXPIRED",
+	ErrServerBehind:   "SERVER_BEHIND",
+}
+
+// Error is the failure of a call or of a session.
+type Error struct {
+	Op         string        // what was being done: "recall", "open session"
+	Code       connect.Code  // the kind of failure, one of the gRPC codes
+	Reason     string        // a stable word for programs, such as "SESSION_EXPIRED"; may be empty
+	Field      string        // the part of the request at fault, such as "embedding"; may be empty
+	Message    string        // what went wrong, in words
+	RetryAfter time.Duration // when to try again; 0: not said
+
+	cause error
+}
+
+// Error renders "engram: op: field: message".
+func (e *Error) Error() string {
+	parts := []string{"engram"}
+	for _, p := range []string{e.Op, e.Field, e.Message} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if e.Message == "" {
+		parts = append(parts, e.Code.String())
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap returns the cause, so that errors.Is(err, context.DeadlineExceeded) holds where a deadline ended the call.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether e is one of the package's errors: ErrClosed, ErrFenced, ErrSessionExpired, ErrServerBehind.
+func (e *Error) Is(target error) bool {
+	reason, ok := reasons[target]
+	return ok && e.Reason == reason
+}
+
+// Retryable reports whether the same call may succeed later, after RetryAfter if that is set.
+func (e *Error) Retryable() bool {
+	switch e.Code {
+	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
+		return !e.Is(ErrFenced)
+	}
+	return false
+}
+
+// RejectedError says that the server refused observations for good: as they are, they can never be stored. A wrong
+// dimension, a NaN, a zero vector under cosine are refused so. Everything else in the same batch is stored.
+type RejectedError struct {
+	// First and Last tell which: sequence numbers in a session, indexes from 0 in Client.Observe.
+	First, Last uint64
+	Code        connect.Code
+	Reason      string // a stable word for programs; may be empty
+	Field       string // the field at fault, such as "embedding_f32"; may be empty
+	// More counts further refusals that Client.Observe or Session.Flush met besides this one.
+	More int
+}
+
+// Error says which observations, why, and how many more.
+func (e *RejectedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "engram: observation %d", e.First)
+	if e.Last > e.First {
+		fmt.Fprintf(&b, " to %d", e.Last)
+	}
+	b.WriteString(" rejected: ")
+	if e.Field != "" {
+		b.WriteString(e.Field + ": ")
+	}
+	if e.Reason != "" {
+		b.WriteString(e.Reason)
+	} else {
+		b.WriteString(e.Code.String())
+	}
+	if e.More > 0 {
+		fmt.Fprintf(&b, " (and %d more rejected)", e.More)
+	}
+	return b.String()
+}
+
+func rejectedFrom(r *engramv1.Rejection) RejectedError {
+	return RejectedError{
+		First: r.GetRange().GetFirst(), Last: r.GetRange().GetLast(),
+		Code: connect.Code(r.GetCode()), Reason: r.GetReason(), Field: r.GetField(),
+	}
+}
+
+// failure turns the error of an RPC into an *Error. A nil err gives nil.
+func (c *Client) failure(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return c.describe(op, err)
+}
+
+func (c *Client) describe(op string, err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := &Error{Op: op, Code: connect.CodeOf(err), Message: err.Error(), cause: err}
+	if ce, ok := errors.AsType[*connect.Error](err); ok {
+		e.Message = ce.Message()
+		e.readDetails(ce)
+	}
+	switch dial, ok := errors.AsType[*net.OpError](err); {
+	case ok && dial.Op == "dial":
+		e.Code = connect.CodeUnavailable
+		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", c.address, dial.Err)
+	case errors.Is(err, io.EOF):
+		e.Code = connect.CodeUnavailable
+		e.Message = fmt.Sprintf("%s ended the stream", c.address)
+	}
+	return e
+}
+
+// readDetails takes over what the server attached in google.rpc details.
+func (e *Error) readDetails(ce *connect.Error) {
+	for _, d := range ce.Details() {
+		value, err := d.Value()
+		if err != nil {
+			continue // a detail of a kind this version does not know
+		}
+		switch v := value.(type) {
+		case *errdetails.ErrorInfo:
+			e.Reason = v.GetReason()
+		case *errdetails.RetryInfo:
+			e.RetryAfter = v.GetRetryDelay().AsDuration()
+		case *errdetails.BadRequest:
+			if len(v.GetFieldViolations()) > 0 {
+				e.Field = v.GetFieldViolations()[0].GetField()
+			}
+		}
+	}
+}
+
+// atIndex adds to an argument error which of several observations it is about.
+func atIndex(err error, i int) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Field = fmt.Sprintf("observations[%d].%s", i, e.Field)
+	}
+	return err
+}

@@ -1,0 +1,133 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+const (
+	spacesPerPage = 1000
+	// maxSpacePages bounds ListSpaces against a server that never ends: ten times the spaces a server holds by default.
+	maxSpacePages = 1000
+)
+
+// Metric is how a space compares vectors.
+type Metric uint8
+
+// The metrics. The zero Metric means cosine.
+const (
+	Cosine Metric = 1
+	Dot    Metric = 2
+	L2     Metric = 3
+)
+
+// String returns "cosine", "dot" or "l2".
+func (m Metric) String() string {
+	switch m {
+	case 0, Cosine:
+		return "cosine"
+	case Dot:
+		return "dot"
+	case L2:
+		return "l2"
+	}
+	return fmt.Sprintf("metric(%d)", uint8(m))
+}
+
+// Space is a set of memories with one dimension and one metric. To make one, set Name, Dimension and Metric.
+type Space struct {
+	Name      string // 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit
+	Dimension int    // 1 to 4096
+	Metric    Metric
+
+	CreatedAt time.Time
+	Memories  uint64 // how many it holds
+	Version   uint64 // the last committed one; every observation and forget takes the next
+}
+
+// CreateSpace makes a space before its first write, to choose its metric. It is no error if the space exists with the
+// same dimension and metric; with others it is AlreadyExists.
+func (c *Client) CreateSpace(ctx context.Context, space Space) (*Space, error) {
+	if space.Dimension < 0 {
+		return nil, invalid("Dimension", "%d is negative", space.Dimension)
+	}
+	res, err := c.admin.CreateSpace(ctx, connect.NewRequest(&engramv1.CreateSpaceRequest{Space: &engramv1.Space{
+		Name: space.Name, Dimension: uint32(min(space.Dimension, 1<<31)), Metric: engramv1.Metric(max(space.Metric, Cosine)),
+	}}))
+	if err != nil {
+		return nil, c.failure("create space", err)
+	}
+	made := decodeSpace(res.Msg.GetSpace())
+	return &made, nil
+}
+
+// ListSpaces returns all spaces, by name.
+func (c *Client) ListSpaces(ctx context.Context) ([]Space, error) {
+	var spaces []Space
+	req := &engramv1.ListSpacesRequest{PageSize: spacesPerPage}
+	for range maxSpacePages {
+		res, err := c.admin.ListSpaces(ctx, connect.NewRequest(req))
+		if err != nil {
+			return nil, c.failure("list spaces", err)
+		}
+		for _, s := range res.Msg.GetSpaces() {
+			spaces = append(spaces, decodeSpace(s))
+		}
+		if req.PageToken = res.Msg.GetNextPageToken(); req.PageToken == "" {
+			return spaces, nil
+		}
+	}
+	return nil, &Error{Op: "list spaces", Code: connect.CodeOutOfRange,
+		Message: fmt.Sprintf("the server still had more after %d pages", maxSpacePages)}
+}
+
+func decodeSpace(s *engramv1.Space) Space {
+	out := Space{
+		Name: s.GetName(), Dimension: int(s.GetDimension()), Metric: Metric(s.GetMetric()),
+		Memories: s.GetMemories(), Version: s.GetCommittedVersion(),
+	}
+	if t := s.GetCreatedAt(); t != nil {
+		out.CreatedAt = t.AsTime()
+	}
+	return out
+}
+
+// Stats is the server's own count. Every observation and forget that it received, over all clients since it started,
+// has got exactly one verdict, or is InFlight: Offered is the sum of the six verdicts.
+type Stats struct {
+	Offered    uint64
+	Accepted   uint64 // durable and found by recall
+	Duplicate  uint64 // known already
+	Nacked     uint64 // not taken at that time; the client sent them again
+	Rejected   uint64 // refused for good
+	Superseded uint64 // from a writer that another had taken over from
+	Aborted    uint64 // the stream ended first
+	InFlight   uint64 // no verdict yet
+
+	Committed        uint64 // observations and forgets in the journal
+	QueueDepth       uint64 // waiting in the pipeline
+	QueueCapacity    uint64
+	DrainPerSecond   float64 // how fast the queue empties
+	SessionsAttached uint32  // with a stream
+	SessionsDetached uint32  // waiting to be resumed
+}
+
+// Stats returns the server's counts, of one space or, for the name "", of all.
+func (c *Client) Stats(ctx context.Context, space string) (*Stats, error) {
+	res, err := c.admin.GetStats(ctx, connect.NewRequest(&engramv1.GetStatsRequest{Space: space}))
+	if err != nil {
+		return nil, c.failure("stats", err)
+	}
+	m := res.Msg
+	return &Stats{
+		Offered: m.GetOffered(), Accepted: m.GetAccepted(), Duplicate: m.GetDuplicate(), Nacked: m.GetNacked(),
+		Rejected: m.GetRejected(), Superseded: m.GetSuperseded(), Aborted: m.GetAborted(), InFlight: m.GetInFlight(),
+		Committed: m.GetCommitted(), QueueDepth: m.GetQueueDepth(), QueueCapacity: m.GetQueueCapacity(),
+		DrainPerSecond: m.GetDrainPerSecond(), SessionsAttached: m.GetSessionsAttached(), SessionsDetached: m.GetSessionsDetached(),
+	}, nil
+}
