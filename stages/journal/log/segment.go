@@ -1,0 +1,126 @@
+package log
+
+import (
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/engram-stream/engram/internal/fault"
+)
+
+// segment is one file as its readers know it.
+type segment struct {
+	header header
+	path   string
+	file   vfs.File // for reading only
+
+	end atomic.Int64 // where the durable, valid bytes end; written by the committer
+}
+
+// writer appends to the newest segment. It is the committer's own. After any error it must be abandoned: the file is
+// closed and never written again, since after a failed sync nobody knows what the disk holds.
+type writer struct {
+	seg    *segment
+	file   vfs.File
+	offset int64
+	chunk  []byte // gathers small pieces into writes of chunkBytes; empty between groups
+}
+
+// createSegment makes the file with a durable header in a durable directory entry, before any record is written to it:
+// so a segment with a broken header has never held an acked record, unless the file goes on after the header.
+func createSegment(o Options, h header) (w *writer, err error) {
+	path := o.FS.PathJoin(o.Dir, segmentName(h.number))
+	file, err := o.FS.Create(path, writeCategory)
+	if err != nil {
+		return nil, storageError("create journal segment", path, err)
+	}
+	w = &writer{file: file, seg: &segment{header: h, path: path}, chunk: make([]byte, 0, chunkBytes)}
+	defer func() {
+		if err != nil {
+			w.abandon()
+		}
+	}()
+	if err := w.begin(); err != nil {
+		return nil, err
+	}
+	if err := syncDirectory(o); err != nil {
+		return nil, err
+	}
+	if w.seg.file, err = o.FS.Open(path, vfs.RandomReadsOption); err != nil {
+		return nil, storageError("open journal segment", path, err)
+	}
+	return w, nil
+}
+
+func (w *writer) begin() error {
+	if err := w.write(w.seg.header.encode()); err != nil {
+		return err
+	}
+	return w.sync()
+}
+
+// write adds bytes to the file, in writes of at most chunkBytes.
+func (w *writer) write(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), chunkBytes-len(w.chunk))
+		w.chunk = append(w.chunk, b[:n]...)
+		b = b[n:]
+		w.offset += int64(n)
+		if len(w.chunk) == chunkBytes {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) flush() error {
+	if len(w.chunk) == 0 {
+		return nil
+	}
+	_, err := w.file.Write(w.chunk)
+	w.chunk = w.chunk[:0]
+	if err != nil {
+		return storageError("write journal segment", w.seg.path, err)
+	}
+	return nil
+}
+
+// sync makes everything written so far durable and readable.
+func (w *writer) sync() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.file.SyncData(); err != nil {
+		return storageError("sync journal segment", w.seg.path, err)
+	}
+	w.seg.end.Store(w.offset)
+	return nil
+}
+
+// abandon closes the file for writing; what is not synced is left to the next segment's header to void. The close's own
+// error says nothing about durability: everything that counts has been synced before.
+func (w *writer) abandon() { _ = w.file.Close() }
+
+func syncDirectory(o Options) error {
+	dir, err := o.FS.OpenDir(o.Dir)
+	if err != nil {
+		return storageError("open journal folder", o.Dir, err)
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil {
+		return storageError("sync journal folder", o.Dir, err)
+	}
+	return nil
+}
+
+func storageError(op, path string, cause error) error {
+	return fault.Wrap(fault.StorageUnavailable, cause, "").WithOp(op).WithSubject(path).
+		WithReason("STORAGE_UNAVAILABLE").WithHint("check the disk's space and health")
+}
+
+func corrupt(path string, at int64, what string) error {
+	return fault.New(fault.Corrupt, "offset %d: %s", at, what).WithOp("read journal").WithSubject(path).
+		WithReason("JOURNAL_CORRUPT").
+		WithHint("the file is damaged where data was acknowledged; restore the data folder from a copy, engram does not skip it")
+}
