@@ -21,6 +21,7 @@ type Ack struct {
 	Committed uint64          // never below that of an earlier Ack
 	Rejected  []RejectedRange // of the numbers that this ack newly covers, ascending
 	Version   memory.Version  // of the space at Committed; 0 while this attachment has not learned it
+	Matched   uint64          // what the forgets that it newly covers removed; unary answers carry it, streams do not
 }
 
 // Nack says that nothing from Expected on has been taken.

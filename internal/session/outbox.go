@@ -81,11 +81,11 @@ func (o *Outbox) Reply(r Reply) {
 	}
 	o.committed, o.version, o.again = r.Through, r.Version, false
 	o.accepted = max(o.accepted, r.Through)
-	o.addPointLocked(fresh)
+	o.addPointLocked(fresh, r.Matched)
 	o.signal()
 }
 
-func (o *Outbox) addPointLocked(rejected []RejectedRange) {
+func (o *Outbox) addPointLocked(rejected []RejectedRange, matched uint64) {
 	if len(o.points) < maxAckPoints {
 		o.points = append(o.points, Ack{})
 	}
@@ -93,6 +93,7 @@ func (o *Outbox) addPointLocked(rejected []RejectedRange) {
 	o.ranges -= len(last.Rejected)
 	last.Committed, last.Version, last.Rejected = o.committed, o.version, AppendRejected(last.Rejected, rejected...)
 	o.ranges += len(last.Rejected)
+	last.Matched += matched
 }
 
 // Again repeats the current ack, for a client that sends what is known already. An ack that waits does as well.

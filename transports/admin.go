@@ -1,0 +1,83 @@
+package transports
+
+import (
+	"context"
+	"time"
+
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// CreateSpace makes a space. The request's rules have been checked; what the server sets is not read.
+func (s *Server) CreateSpace(ctx context.Context, r *engramv1.CreateSpaceRequest) (*engramv1.CreateSpaceResponse, error) {
+	if r.GetSpace().GetEmbedder() != "" {
+		return nil, unbuilt("space.embedder")
+	}
+	metric := memory.Metric(r.GetSpace().GetMetric())
+	if metric == 0 {
+		metric = memory.Cosine
+	}
+	space, err := s.Journal.Get().CreateSpace(ctx, memory.Space{
+		Name: r.GetSpace().GetName(), Dimension: int(r.GetSpace().GetDimension()), Metric: metric,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &engramv1.CreateSpaceResponse{Space: s.spaceToWire(space)}, nil
+}
+
+// ListSpaces pages through the spaces by name; the page token is the last name of the page before.
+func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*engramv1.ListSpacesResponse, error) {
+	size := int(r.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	size = min(size, maxPageSize)
+	spaces := s.Journal.Get().ListSpaces(r.GetPageToken(), size+1)
+	response := &engramv1.ListSpacesResponse{}
+	if len(spaces) > size {
+		spaces = spaces[:size]
+		response.NextPageToken = spaces[size-1].Name
+	}
+	for _, space := range spaces {
+		response.Spaces = append(response.Spaces, s.spaceToWire(space))
+	}
+	return response, nil
+}
+
+// GetStats counts the whole server, or one space. The queue is the process's either way.
+func (s *Server) GetStats(_ context.Context, r *engramv1.GetStatsRequest) (*engramv1.GetStatsResponse, error) {
+	response := &engramv1.GetStatsResponse{
+		QueueDepth: uint64(s.Budget.Used().Items), QueueCapacity: uint64(s.Budget.Limit().Items),
+		DrainPerSecond: s.drain.perSecond(s.Budget.Returned(), time.Now()),
+	}
+	if r.GetSpace() == "" {
+		committed, attached, detached := s.Journal.Get().JournalStats()
+		response.Committed, response.SessionsAttached, response.SessionsDetached = committed, uint32(attached), uint32(detached)
+		fillTally(response, s.hub.Tally())
+		return response, nil
+	}
+	space, err := s.space(r.GetSpace())
+	if err != nil {
+		return nil, err
+	}
+	response.Committed = uint64(space.Committed)
+	response.SessionsAttached = uint32(s.hub.Attached(space.Name))
+	fillTally(response, s.hub.SpaceTally(space.Name))
+	return response, nil
+}
+
+func fillTally(r *engramv1.GetStatsResponse, t session.Tally) {
+	r.Offered, r.Accepted, r.Duplicate, r.Nacked = t.Offered, t.Accepted, t.Duplicate, t.Nacked
+	r.Rejected, r.Superseded, r.Aborted, r.InFlight = t.Rejected, t.Superseded, t.Aborted, t.InFlight
+}
+
+// spaceToWire adds what the index knows of a space.
+func (s *Server) spaceToWire(space memory.Space) *engramv1.Space {
+	return &engramv1.Space{
+		Name: space.Name, Dimension: uint32(space.Dimension), Metric: engramv1.Metric(space.Metric),
+		CreatedAt: timeToWire(space.CreatedAt), Memories: s.Index.Get().Memories(space.Name),
+		CommittedVersion: uint64(s.Index.Get().Published(space.Name)),
+	}
+}

@@ -1,0 +1,79 @@
+package transports
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// receiveHello waits for the first frame, which must be a Hello that keeps the rules.
+func receiveHello(conn Conn) (*engramv1.Hello, error) {
+	var late atomic.Bool
+	timer := time.AfterFunc(helloTimeout, func() { late.Store(true); conn.CloseRead() })
+	defer timer.Stop()
+	frame, err := conn.Recv()
+	switch {
+	case late.Load():
+		return nil, fault.New(fault.DeadlineExceeded, "no Hello within %v", helloTimeout).WithField("hello").
+			WithHint("send Hello as the first frame")
+	case err != nil:
+		return nil, err
+	}
+	hello := frame.GetHello()
+	if hello == nil {
+		return nil, badFrame("hello", "the first frame is not a Hello").WithHint("send Hello first; it names the space")
+	}
+	if err := validate(hello); err != nil {
+		return nil, err
+	}
+	return hello, unbuiltHello(hello)
+}
+
+func unbuiltHello(h *engramv1.Hello) error {
+	switch {
+	case h.GetAckLevel() == engramv1.AckLevel_ACK_LEVEL_GRAPHED:
+		return unbuilt("hello.ack_level GRAPHED").WithField("hello.ack_level")
+	case h.GetBearerToken() != "":
+		return unbuilt("hello.bearer_token")
+	case h.GetResultLimit() != 0:
+		return unbuilt("hello.result_limit")
+	}
+	return nil
+}
+
+// open opens or resumes the session that a Hello asks for.
+func (s *Server) open(ctx context.Context, conn Conn, hello *engramv1.Hello) (*stream, *engramv1.Welcome, error) {
+	grant, err := s.Journal.Get().OpenSession(ctx, session.OpenRequest{
+		Space: hello.GetSpace(), SessionID: hello.GetSessionId(), Token: hello.GetResumeToken(),
+		LastCommitted: hello.GetLastCommittedSequence(), DetachTTL: hello.GetDetachTtl().AsDuration(),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	st := newStream(ctx, s, conn, grant, hello)
+	return st, s.welcome(st, grant, hello), nil
+}
+
+func (s *Server) welcome(st *stream, grant session.Grant, hello *engramv1.Hello) *engramv1.Welcome {
+	token := grant.Token
+	if grant.Resumed {
+		token = hello.GetResumeToken()
+	}
+	return &engramv1.Welcome{
+		SessionId: grant.SessionID, ResumeToken: token, Epoch: grant.Epoch, Resumed: grant.Resumed,
+		CommittedThrough: grant.Committed, Rejected: rejectionsToWire(grant.Rejected, 0),
+		Credit: creditToWire(st.credit.first()), ServerInstance: s.hub.instance,
+		Limits: &engramv1.Limits{
+			MaxBatchObservations: memory.MaxBatch, MaxMessageBytes: uint32(s.limits.MessageBytes),
+			MaxConcurrentRecalls: maxConcurrentRecalls, Dimension: uint32(grant.Space.Dimension),
+			HeartbeatInterval: durationpb.New(heartbeatInterval), DetachTtl: durationpb.New(grant.DetachTTL),
+		},
+	}
+}

@@ -1,0 +1,33 @@
+package transports
+
+import "time"
+
+// Limits are the limits that an operator sets.
+type Limits struct {
+	MessageBytes int // the largest message read, in bytes
+	Streams      int // streams served at a time, over all transports
+	RecallLimit  int // the largest `limit` of a recall
+}
+
+// The fixed limits of a stream.
+const (
+	helloTimeout      = 5 * time.Second  // from the stream's start to its Hello
+	heartbeatInterval = 15 * time.Second // a Pong when nothing else was sent for so long
+	writeTimeout      = 30 * time.Second // without write progress the stream is cut; its session stays
+	fenceLinger       = 5 * time.Second  // a fenced stream is read on for so long, to count what it still sends
+	drainTimeout      = 10 * time.Second // the most a closing stream waits for verdicts and recalls
+	shutdownReconnect = time.Second      // what GoAway tells a client to wait at a shutdown
+
+	maxConcurrentRecalls = 16      // on one stream
+	maxQueuedHits        = 4096    // hits waiting for a stream's writer
+	maxQueuedHitBytes    = 8 << 20 // and their bytes
+	defaultChunkHits     = 100     // hits in a RecallChunk when the query does not say
+	maxChunkBytes        = 1 << 20 // a chunk is cut before it grows past this, so that any client can read it
+	maxReason            = 2 << 10 // bytes of an error in words, since long status messages hang some clients
+	maxViolations        = 8       // of a request that are told
+	maxTraceparent       = 55      // bytes of a W3C traceparent
+
+	maxPageSize      = 1000 // spaces in a page
+	defaultPageSize  = 100
+	maxTalliedSpaces = 100_000 // spaces with verdict counts of their own; beyond, only the totals count them
+)

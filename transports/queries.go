@@ -1,0 +1,52 @@
+package transports
+
+import (
+	"context"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// Recall answers one recall. The request's rules have been checked.
+func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engramv1.RecallResponse, error) {
+	query, err := queryFromWire(r.GetQuery(), s.limits.RecallLimit)
+	if err != nil {
+		return nil, err
+	}
+	if r.GetQuery().GetChunkSize() != 0 {
+		return nil, badQuery("chunk_size", "a unary recall is answered in one piece").WithHint("leave it out")
+	}
+	if _, err := s.space(r.GetSpace()); err != nil {
+		return nil, err
+	}
+	result, err := s.Index.Get().Recall(ctx, r.GetSpace(), query)
+	if err != nil {
+		return nil, err
+	}
+	return &engramv1.RecallResponse{
+		Hits: hitsToWire(result.Hits), SnapshotVersion: uint64(result.Snapshot), GraphedVersion: uint64(result.Graphed),
+	}, nil
+}
+
+// Get reads memories by name.
+func (s *Server) Get(ctx context.Context, r *engramv1.GetRequest) (*engramv1.GetResponse, error) {
+	if _, err := s.space(r.GetSpace()); err != nil {
+		return nil, err
+	}
+	found, missing, err := s.Index.Get().Get(ctx, r.GetSpace(), r.GetMemoryIds(), r.GetIncludeEmbedding())
+	if err != nil {
+		return nil, err
+	}
+	return &engramv1.GetResponse{Memories: hitsToWire(found), Missing: missing}, nil
+}
+
+// space finds a space, or says how to get one.
+func (s *Server) space(name string) (memory.Space, error) {
+	space, ok := s.Journal.Get().Space(name)
+	if !ok {
+		return memory.Space{}, fault.New(fault.NotFound, "space %q does not exist", name).WithField("space").
+			WithReason("SPACE_NOT_FOUND").WithHint("the first observation makes it, and so does CreateSpace")
+	}
+	return space, nil
+}

@@ -1,0 +1,53 @@
+package transports
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+)
+
+// Journal is the keeper of spaces and sessions. Safe for concurrent use.
+type Journal interface {
+	Space(name string) (memory.Space, bool)
+	// ListSpaces returns up to limit spaces with names above after, in ascending order of their names.
+	ListSpaces(after string, limit int) []memory.Space
+	// CreateSpace returns the space as stored; creating an equal one again is no error.
+	CreateSpace(ctx context.Context, space memory.Space) (memory.Space, error)
+	OpenSession(ctx context.Context, request session.OpenRequest) (session.Grant, error)
+	EndSession(ctx context.Context, id string, epoch uint64) error
+	// DetachSession starts the session's time to live; an older epoch than the session's changes nothing.
+	DetachSession(id string, epoch uint64)
+	JournalStats() (committed uint64, attached, detached int)
+}
+
+// Index answers questions about what is published. Safe for concurrent use.
+type Index interface {
+	// Recall answers from a snapshot taken after the call began.
+	Recall(ctx context.Context, space string, query memory.Query) (memory.Result, error)
+	Get(ctx context.Context, space string, ids []string, includeEmbedding bool) (found []memory.Hit, missing []string, err error)
+	// Match counts the memories that a forget of these ids would remove now.
+	Match(ctx context.Context, space string, ids []string) (uint64, error)
+	WaitPublished(ctx context.Context, space string, version memory.Version) error
+	Memories(space string) uint64
+	Published(space string) memory.Version
+}
+
+// Services is what a transport's source end is built from; see NewServices.
+type Services struct {
+	Inlet   graph.Inlet[session.Incoming]
+	Budget  *graph.Budget
+	Journal *graph.Handle[Journal]
+	Index   *graph.Handle[Index]
+	Logger  *slog.Logger
+}
+
+// NewServices asks the graph for the services that a source of kind transport needs.
+func NewServices(d graph.Deps, inlet graph.Inlet[session.Incoming]) Services {
+	return Services{
+		Inlet: inlet, Budget: d.Budget, Logger: d.Logger,
+		Journal: graph.Use[Journal](d), Index: graph.Use[Index](d),
+	}
+}

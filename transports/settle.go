@@ -1,0 +1,69 @@
+package transports
+
+import (
+	"sync/atomic"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/session"
+)
+
+// settler turns the outcomes of a stream's items into counts, and into the nacks that no stage has sent. It is called
+// from the reader's goroutine for what the fused stages refuse, from the engine's for the rest.
+//
+// Who tells the client what: sequence nacks a gap it sees, and an overload that admit reports to it, before the offer
+// returns. What the journal or the index refuses later, after the window has moved on, is told here: the window steps
+// back, so the client's next frames are a gap until it has gone back.
+type settler struct {
+	att    *session.Attachment
+	counts counts
+	work   *pending
+
+	lost func(cause error) // called for an item that was aborted
+
+	overload atomic.Pointer[session.Refusal] // the last refusal for want of room
+}
+
+func (s *settler) offering(n int) {
+	s.counts.receive(n)
+	s.work.begin(n)
+}
+
+// Settle implements graph.Settler.
+func (s *settler) Settle(_ int, o graph.Outcome) {
+	verdict, refusal := session.VerdictOf(o.Mark, o.Err)
+	s.counts.give(verdict)
+	switch verdict {
+	case session.Nacked:
+		s.nack(refusal)
+	case session.Aborted:
+		s.lost(refusal)
+	}
+	s.work.finish()
+}
+
+// overloaded is the status of a refusal for want of room.
+func overloaded(r *session.Refusal) error {
+	return fault.New(fault.ResourceExhausted, "the queue is %.0f %% full; nothing of this was stored", 100*r.Fill).
+		WithReason("QUEUE_FULL").WithRetryAfter(r.Retry).WithHint("send it again after the time given")
+}
+
+func (s *settler) nack(r *session.Refusal) {
+	switch r.Nack {
+	case session.NackResourceExhausted:
+		s.overload.Store(r)
+	case session.NackStorageUnavailable:
+		s.stepBack(r)
+	case session.NackSequenceGap:
+		// The sequence stage's own gap expects what the window expects. A lower number comes from the journal: what it
+		// refused had been accepted here.
+		if r.Expected < s.att.Window.Expected() {
+			s.stepBack(r)
+		}
+	}
+}
+
+func (s *settler) stepBack(r *session.Refusal) {
+	s.att.Window.StepBack(r.Expected)
+	s.att.Outbox.Nack(session.Nack{Expected: r.Expected, Reason: r.Nack, Retry: r.Retry, Fill: r.Fill, Message: r.Error()})
+}

@@ -1,0 +1,37 @@
+package transports
+
+import (
+	"errors"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/engram-stream/engram/internal/fault"
+)
+
+// validate runs the schema's rules on a unary request or a control frame. The error names the first field at fault,
+// and all of them in its message.
+func validate(m proto.Message) error {
+	err := protovalidate.Validate(m)
+	if err == nil {
+		return nil
+	}
+	violations, ok := errors.AsType[*protovalidate.ValidationError](err)
+	if !ok {
+		return fault.Wrap(fault.Internal, err, "the rules of %s cannot be run", m.ProtoReflect().Descriptor().FullName())
+	}
+	return violationsFault(violations.Violations)
+}
+
+func violationsFault(violations []*protovalidate.Violation) error {
+	said := make([]string, 0, maxViolations)
+	for _, v := range violations[:min(len(violations), maxViolations)] {
+		said = append(said, protovalidate.FieldPathString(v.Proto.GetField())+": "+v.Proto.GetMessage())
+	}
+	if left := len(violations) - len(said); left > 0 {
+		said = append(said, "and more")
+	}
+	return fault.New(fault.InvalidArgument, "%s", strings.Join(said, "; ")).
+		WithField(protovalidate.FieldPathString(violations[0].Proto.GetField())).WithReason("INVALID_FIELD")
+}

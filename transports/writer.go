@@ -1,0 +1,90 @@
+package transports
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/session"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// write is the stream's only writer after the Welcome: control frames first, then hits, a heartbeat when it was quiet,
+// and at the end what is owed and the last frame.
+func (st *stream) write() {
+	if err := st.writeAll(); err != nil {
+		st.fail(fault.Wrap(fault.Unavailable, err, "the stream cannot be written"))
+	}
+}
+
+func (st *stream) writeAll() error {
+	quiet := time.NewTimer(heartbeatInterval)
+	defer quiet.Stop()
+	for {
+		sent, err := st.flush()
+		if err != nil {
+			return err
+		}
+		if sent {
+			quiet.Reset(heartbeatInterval)
+		}
+		select {
+		case <-st.att.Outbox.Ready():
+		case <-st.hits.ready:
+		case <-quiet.C:
+			st.heartbeat()
+			quiet.Reset(heartbeatInterval)
+		case last := <-st.last:
+			return st.finish(last)
+		case <-st.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// flush writes everything queued and reports whether there was anything.
+func (st *stream) flush() (sent bool, err error) {
+	for {
+		frame := st.nextFrame()
+		if frame == nil {
+			return sent, nil
+		}
+		if err := st.send(frame); err != nil {
+			return sent, err
+		}
+		sent = true
+	}
+}
+
+func (st *stream) nextFrame() *engramv1.MemoryFlowResponse {
+	if control, ok := st.att.Outbox.Next(); ok {
+		return controlToWire(control)
+	}
+	frame, _ := st.hits.pop()
+	return frame
+}
+
+// heartbeat says that the stream is alive, and again what a client that went silent may have missed.
+func (st *stream) heartbeat() {
+	if expected, waiting := st.att.Window.Waiting(); waiting {
+		st.att.Outbox.Nack(session.Nack{
+			Expected: expected, Reason: session.NackSequenceGap,
+			Message: fmt.Sprintf("still waiting for number %d", expected),
+		})
+	}
+	st.att.Outbox.Pong(0)
+}
+
+func (st *stream) finish(last *engramv1.MemoryFlowResponse) error {
+	if _, err := st.flush(); err != nil || last == nil {
+		return err
+	}
+	return st.send(last)
+}
+
+// send writes one frame. A client that takes none for writeTimeout loses its stream, not its session.
+func (st *stream) send(frame *engramv1.MemoryFlowResponse) error {
+	stuck := time.AfterFunc(writeTimeout, st.conn.Abort)
+	defer stuck.Stop()
+	return st.conn.Send(frame)
+}
