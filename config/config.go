@@ -34,7 +34,7 @@ type Pipeline struct {
 	problems graph.Diagnostics       // what was wrong with the text and the values
 	origins  map[string]Origin       // where each setting's value came from, by path
 	readable bool                    // the file is YAML of the right outline: its wiring is worth checking
-	unfed    map[graph.Position]bool // nodes, by the place of their name, whose upstream could not be read
+	loose    map[graph.Position]bool // nodes, by the place of their name, of whose neighbours too little was read to judge them
 }
 
 // Load reads a pipeline file; an empty name means the embedded default. The error says that the file could not be
@@ -71,15 +71,16 @@ func Parse(name string, data []byte, r *graph.Registry, lookup LookupEnv) (*Pipe
 func Check(p *Pipeline, r *graph.Registry) graph.Diagnostics {
 	problems := slices.Clone(p.problems)
 	if p.readable {
-		problems = append(problems, slices.DeleteFunc(p.Spec.Check(r), p.echoes)...)
+		_, wiring := p.Spec.Build(r, graph.Options{})
+		problems = append(problems, slices.DeleteFunc(wiring, p.echoes)...)
 	}
 	return p.settled(problems)
 }
 
-// echoes says whether a wiring problem only follows from one of the text: at the same place, or about the inputs of
-// a node whose inputs could not be read.
+// echoes says whether a wiring problem only follows from one of the text: at the same place, or about a node whose
+// neighbours could not be read.
 func (p *Pipeline) echoes(wiring graph.Diagnostic) bool {
-	return p.unfed[wiring.Pos] || slices.ContainsFunc(p.problems, func(d graph.Diagnostic) bool { return d.Pos == wiring.Pos })
+	return p.loose[wiring.Pos] || slices.ContainsFunc(p.problems, func(d graph.Diagnostic) bool { return d.Pos == wiring.Pos })
 }
 
 // settled adds what the settings as they now stand violate, and sorts.

@@ -14,9 +14,12 @@ import (
 	"github.com/engram-stream/engram/graph"
 )
 
-// maxLocateLines bounds the search for the line of a syntax error, which parses the file once a line. A longer file
-// gets the line that the parser names, which is where the construct began, or the one before.
-const maxLocateLines = 500
+// These bound the search for the line of a syntax error, which parses the file once a line. A larger file gets the
+// line that the parser names, which is where the construct began, or the one before.
+const (
+	maxLocateLines = 500
+	maxLocateBytes = 64 << 10
+)
 
 // parseDocument returns the mapping at the root of the one document in data, or the reason why there is none.
 func parseDocument(file string, data []byte) (*yaml.Node, *graph.Diagnostic) {
@@ -74,7 +77,7 @@ func syntaxError(data []byte, err error) (line, column int, message, hint string
 	if m := parserPrefix.FindStringSubmatch(err.Error()); m != nil && m[2] != "" {
 		fmt.Sscan(m[2], &line)
 	}
-	if len(lines) <= maxLocateLines {
+	if len(lines) <= maxLocateLines && len(data) <= maxLocateBytes {
 		line = firstBadLine(lines)
 	}
 	line = min(line, len(lines))

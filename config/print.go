@@ -1,10 +1,13 @@
 package config
 
 import (
+	"encoding"
 	"fmt"
 	"io"
 	"reflect"
 	"strings"
+	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -14,17 +17,10 @@ import (
 // Print writes the pipeline as it is in force, as a file that reads back as the same: every setting spelt out, with
 // a comment on each that is no default saying where it came from.
 func (p *Pipeline) Print(w io.Writer) error {
-	root := &yaml.Node{}
-	if err := root.Encode(p.Settings); err != nil {
-		return fmt.Errorf("print pipeline: %w", err)
-	}
+	root := written(reflect.ValueOf(&p.Settings).Elem())
 	p.annotate("", root)
 	for i, role := range []graph.Role{graph.RoleSource, graph.RoleStage, graph.RoleSink} {
-		section, err := p.section(role)
-		if err != nil {
-			return fmt.Errorf("print pipeline: %w", err)
-		}
-		root.Content = append(root.Content, word(sections[i]), section)
+		root.Content = append(root.Content, word(sections[i]), p.section(role))
 	}
 	escape(root)
 	e := yaml.NewEncoder(w)
@@ -48,49 +44,85 @@ func (p *Pipeline) annotate(path string, n *yaml.Node) {
 	}
 }
 
-func (p *Pipeline) section(role graph.Role) (*yaml.Node, error) {
+func (p *Pipeline) section(role graph.Role) *yaml.Node {
 	section := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range p.Spec.Nodes {
-		if p.Spec.Nodes[i].Role != role {
-			continue
+		if n := &p.Spec.Nodes[i]; n.Role == role {
+			section.Content = append(section.Content, word(n.Name), nodeYAML(n))
 		}
-		node, err := nodeYAML(&p.Spec.Nodes[i])
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Spec.Nodes[i].Name, err)
-		}
-		section.Content = append(section.Content, word(p.Spec.Nodes[i].Name), node)
 	}
-	return section, nil
+	return section
 }
 
-// nodeYAML is the inverse of reader.node.
-func nodeYAML(spec *graph.NodeSpec) (*yaml.Node, error) {
+// nodeYAML is the inverse of reader.node: the wiring first, then the kind's own settings.
+func nodeYAML(spec *graph.NodeSpec) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	add := func(key string, value any) {
+		node.Content = append(node.Content, word(key), written(addressable(value)))
+	}
 	if spec.Kind != spec.Name {
-		node.Content = append(node.Content, word(fieldNames([]reflect.Value{kindKeys(spec.Role)})[0]), word(spec.Kind))
+		add(fieldNames([]reflect.Value{kindKeys(spec.Role)})[0], spec.Kind)
 	}
 	if len(spec.From) > 0 {
-		from := &yaml.Node{Kind: yaml.SequenceNode}
+		from := make(names, 0, len(spec.From))
 		for _, f := range spec.From {
-			from.Content = append(from.Content, word(f.Name))
+			from = append(from, f.Name)
 		}
-		node.Content = append(node.Content, word("from"), from)
+		add("from", from)
 	}
-	parts := map[string]any{}
 	if spec.Edge != nil {
-		parts["edge"] = edge{spec.Edge.Window.Items, graph.ByteSize(spec.Edge.Window.Bytes)}
+		add("edge", edge{spec.Edge.Window.Items, graph.ByteSize(spec.Edge.Window.Bytes)})
 	}
 	if spec.Workers > 0 {
-		parts["parallel"] = spec.Workers
+		add("parallel", spec.Workers)
 	}
-	for _, part := range []any{parts, spec.Config} {
-		var own yaml.Node
-		if err := own.Encode(part); err != nil {
-			return nil, err
+	if spec.Config != nil {
+		node.Content = append(node.Content, written(reflect.ValueOf(spec.Config).Elem()).Content...)
+	}
+	return node
+}
+
+// written is the inverse of reader.value. (The library's own encoder breaks on strings that begin with a line break.)
+func written(v reflect.Value) *yaml.Node {
+	switch {
+	case isScalar(v):
+		return writtenScalar(v)
+	case v.Kind() == reflect.Struct:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		for i := range v.NumField() {
+			if name, ok := settingName(v.Type().Field(i)); ok {
+				n.Content = append(n.Content, word(name), written(v.Field(i)))
+			}
 		}
-		node.Content = append(node.Content, own.Content...)
+		return n
+	default:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for i := range v.Len() {
+			n.Content = append(n.Content, written(v.Index(i)))
+		}
+		return n
 	}
-	return node, nil
+}
+
+func writtenScalar(v reflect.Value) *yaml.Node {
+	switch value := v.Addr().Interface().(type) {
+	case *time.Duration:
+		return word(value.String())
+	case encoding.TextMarshaler:
+		if text, err := value.MarshalText(); err == nil {
+			return word(string(text))
+		}
+	}
+	if v.Kind() == reflect.String {
+		return word(v.String())
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v.Interface())}
+}
+
+func addressable(value any) reflect.Value {
+	v := reflect.New(reflect.TypeOf(value)).Elem()
+	v.Set(reflect.ValueOf(value))
+	return v
 }
 
 // escape keeps the dollar signs of values from being read as variables.
@@ -103,8 +135,11 @@ func escape(n *yaml.Node) {
 	}
 }
 
+// word is a text on one line; what would not read back as text gets quotes.
 func word(text string) *yaml.Node {
-	n := &yaml.Node{}
-	n.SetString(text)
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	return n
 }

@@ -20,7 +20,7 @@ type reader struct {
 	keys     map[string]*yaml.Node   // the key of each known setting, by path
 	values   map[string]*yaml.Node   // its value
 	failed   []string                // the paths that did not decode, in the order they were met
-	unfed    map[graph.Position]bool // nodes, by the place of their name, whose upstream did not decode
+	loose    map[graph.Position]bool // nodes, by the place of their name, of whose neighbours too little was read to judge them
 }
 
 func newReader(file string, lookup LookupEnv) *reader {
@@ -30,7 +30,7 @@ func newReader(file string, lookup LookupEnv) *reader {
 	return &reader{
 		file: file, lookup: lookup,
 		expanded: map[*yaml.Node]bool{}, keys: map[string]*yaml.Node{}, values: map[string]*yaml.Node{},
-		unfed: map[graph.Position]bool{},
+		loose: map[graph.Position]bool{},
 	}
 }
 
@@ -93,7 +93,7 @@ func (r *reader) unknown(keys []*yaml.Node, path string, targets ...reflect.Valu
 		if path != "" {
 			where = " in " + path
 		}
-		r.problem(key, fmt.Sprintf("unknown key %q%s", key.Value, where), suggest(key.Value, fieldNames(targets)))
+		r.problem(key, fmt.Sprintf("unknown key %q%s", key.Value, where), graph.DidYouMean(key.Value, fieldNames(targets)))
 	}
 }
 

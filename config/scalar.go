@@ -113,7 +113,8 @@ func setBool(text string, v reflect.Value) *misfit {
 func setInt(text string, v reflect.Value) *misfit {
 	n, err := strconv.ParseInt(ungrouped(text), 10, v.Type().Bits())
 	if err != nil {
-		return outOfRange(err, text)
+		low := int64(math.MinInt64) >> (64 - v.Type().Bits())
+		return outOfRange(err, text, low, -(low + 1))
 	}
 	v.SetInt(n)
 	return nil
@@ -125,7 +126,7 @@ func setUint(text string, v reflect.Value) *misfit {
 	}
 	n, err := strconv.ParseUint(ungrouped(text), 10, v.Type().Bits())
 	if err != nil {
-		return outOfRange(err, text)
+		return outOfRange(err, text, 0, uint64(math.MaxUint64)>>(64-v.Type().Bits()))
 	}
 	v.SetUint(n)
 	return nil
@@ -140,9 +141,9 @@ func setFloat(text string, v reflect.Value) *misfit {
 	return nil
 }
 
-func outOfRange(err error, text string) *misfit {
+func outOfRange(err error, text string, low, high any) *misfit {
 	if errors.Is(err, strconv.ErrRange) {
-		return &misfit{message: text + " is out of range"}
+		return &misfit{text + " is out of range", fmt.Sprintf("from %v to %v", low, high)}
 	}
 	return &misfit{}
 }

@@ -74,22 +74,19 @@ func (s *Settings) check(report func(path, message, hint string)) {
 	if s.Data == "" {
 		report("data", "the data folder has no name", "such as ./data")
 	}
-	for _, b := range []struct {
-		path          string
-		is, low, high int64
-	}{
-		{"budget.items", int64(s.Budget.Items), 1, maxBudgetItems},
-		{"budget.bytes", int64(s.Budget.Bytes), minMessageBytes, maxBudgetBytes},
-		{"recall.workers", int64(s.Recall.Workers), 1, maxWorkers},
-		{"recall.queue", int64(s.Recall.Queue), 0, maxQueue},
-		{"recall.max_limit", int64(s.Recall.MaxLimit), 1, maxHits},
-		{"limits.streams", int64(s.Limits.Streams), 1, maxStreams},
-		{"limits.message_bytes", int64(s.Limits.MessageBytes), minMessageBytes, maxMessageBytes},
-		{"limits.spaces", int64(s.Limits.Spaces), 1, maxSpaces},
-	} {
-		if b.is < b.low || b.is > b.high {
-			report(b.path, fmt.Sprintf("%d is out of range", b.is), fmt.Sprintf("from %d to %d", b.low, b.high))
-		}
+	between(report, "budget.items", s.Budget.Items, 1, maxBudgetItems)
+	between(report, "budget.bytes", s.Budget.Bytes, minMessageBytes, maxBudgetBytes)
+	between(report, "recall.workers", s.Recall.Workers, 1, maxWorkers)
+	between(report, "recall.queue", s.Recall.Queue, 0, maxQueue)
+	between(report, "recall.max_limit", s.Recall.MaxLimit, 1, maxHits)
+	between(report, "limits.streams", s.Limits.Streams, 1, maxStreams)
+	between(report, "limits.message_bytes", s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)
+	between(report, "limits.spaces", s.Limits.Spaces, 1, maxSpaces)
+}
+
+func between[T int | graph.ByteSize](report func(path, message, hint string), path string, is, low, high T) {
+	if is < low || is > high {
+		report(path, fmt.Sprintf("%v is out of range", is), fmt.Sprintf("from %v to %v", low, high))
 	}
 }
 

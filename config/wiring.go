@@ -57,33 +57,49 @@ func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, regist
 		r.problem(root, "the key version is missing", fmt.Sprintf(`begin with "version: %d"`, formatVersion))
 	}
 	nodesFrom := r
-	if r.sections() == 0 {
+	switch missing := r.missingSections(); len(missing) {
+	case 0:
+	case len(sections):
 		nodesFrom, wiring = base.reader, base.wiring
-	} else if r.sections() < len(sections) {
-		r.problem(root, "sources, stages and sinks come together, and one is missing", "write all three, or none to run the default ones")
+	default:
+		r.problem(root, strings.Join(missing, " and ")+" missing: sources, stages and sinks come together",
+			"write all three, or none to run the default ones")
 	}
 	p.Spec.Nodes = slices.Concat(
 		nodesFrom.nodes(&wiring.Sources, "sources", graph.RoleSource, registry),
 		nodesFrom.nodes(&wiring.Stages, "stages", graph.RoleStage, registry),
 		nodesFrom.nodes(&wiring.Sinks, "sinks", graph.RoleSink, registry),
 	)
-	p.problems, p.unfed = nodesFrom.problems, nodesFrom.unfed
+	p.problems, p.loose = nodesFrom.problems, nodesFrom.loose
 	if nodesFrom != r {
 		p.problems = append(p.problems, r.problems...)
 	}
+	p.loosenUnread()
 	p.readable = true
+}
+
+// loosenUnread takes it that what nothing reads is read by a node whose inputs could not be read, if there is one.
+func (p *Pipeline) loosenUnread() {
+	if len(p.loose) == 0 {
+		return
+	}
+	read := map[string]bool{}
+	for _, n := range p.Spec.Nodes {
+		for _, from := range n.From {
+			read[from.Name] = true
+		}
+	}
+	for _, n := range p.Spec.Nodes {
+		if n.Role != graph.RoleSink && !read[n.Name] {
+			p.loose[n.Pos] = true
+		}
+	}
 }
 
 var sections = []string{"sources", "stages", "sinks"}
 
-// sections counts the wiring sections that the file has.
-func (r *reader) sections() (n int) {
-	for _, name := range sections {
-		if r.keys[name] != nil {
-			n++
-		}
-	}
-	return n
+func (r *reader) missingSections() []string {
+	return slices.DeleteFunc(slices.Clone(sections), func(name string) bool { return r.keys[name] != nil })
 }
 
 // nodes decodes one section.
@@ -110,9 +126,6 @@ func (r *reader) nodes(section *yaml.Node, path string, role graph.Role, registr
 // of an unknown kind cannot be judged; that the kind is unknown is for the graph to say.
 func (r *reader) node(key, value *yaml.Node, path string, role graph.Role, registry *graph.Registry) graph.NodeSpec {
 	spec := graph.NodeSpec{Name: key.Value, Role: role, Pos: r.at(key)}
-	if value.Kind == 0 {
-		r.unfed[spec.Pos] = true
-	}
 	var wired inputs
 	targets := []reflect.Value{kindKeys(role)}
 	spec.Kind, spec.KindPos = r.kindOf(key, value, targets[0])
@@ -134,7 +147,10 @@ func (r *reader) node(key, value *yaml.Node, path string, role graph.Role, regis
 			spec.Config = kind.NewConfig()
 		}
 	}
-	r.connect(&spec, wired, path, value, before)
+	if value.Kind == 0 || r.failedIn(path+".from", before) || len(wired.From) == 0 && misspeltFrom(unknown) {
+		r.loose[spec.Pos] = true
+	}
+	r.connect(&spec, wired, path, before)
 	return spec
 }
 
@@ -167,28 +183,35 @@ func (r *reader) kindOf(key, value *yaml.Node, keys reflect.Value) (kind string,
 	return kind, pos
 }
 
+// misspeltFrom says whether one of the keys means to be `from`.
+func misspeltFrom(keys []*yaml.Node) bool {
+	known := []string{"from"}
+	return slices.ContainsFunc(keys, func(k *yaml.Node) bool {
+		return graph.DidYouMean(k.Value, known) == graph.DidYouMean("from", known)
+	})
+}
+
 // connect carries the wiring keys into the spec, less those that failed since before.
-func (r *reader) connect(spec *graph.NodeSpec, wired inputs, path string, n *yaml.Node, before int) {
-	failed := func(at string) bool {
-		return slices.ContainsFunc(r.failed[before:], func(f string) bool { return within(f, at) })
-	}
-	if failed(path + ".from") {
-		r.unfed[spec.Pos] = true
-	}
+func (r *reader) connect(spec *graph.NodeSpec, wired inputs, path string, before int) {
 	for i, name := range wired.From {
 		at := r.values[fmt.Sprintf("%s.from[%d]", path, i)]
 		spec.From = append(spec.From, graph.FromSpec{Name: name, Pos: r.at(at)})
 	}
-	if value := r.values[path+".parallel"]; value != nil && !failed(path+".parallel") {
+	if value := r.values[path+".parallel"]; value != nil && !r.failedIn(path+".parallel", before) {
 		spec.Workers, spec.WorkersPos = wired.Parallel, r.at(value)
 		if wired.Parallel < 1 || wired.Parallel > maxWorkers {
 			r.fail(value, path+".parallel", fmt.Sprintf("%d is out of range", wired.Parallel), fmt.Sprintf("from 1 to %d", maxWorkers))
 			spec.Workers = 1
 		}
 	}
-	if value := r.values[path+".edge"]; value != nil && !failed(path+".edge") {
+	if value := r.values[path+".edge"]; value != nil && !r.failedIn(path+".edge", before) {
 		spec.Edge = r.window(value, path+".edge", wired.Edge)
 	}
+}
+
+// failedIn says whether something in a path failed since there were `before` failures.
+func (r *reader) failedIn(path string, before int) bool {
+	return slices.ContainsFunc(r.failed[before:], func(f string) bool { return within(f, path) })
 }
 
 // window returns a configured edge; nil when it is no window at all, so that the graph is checked without it.

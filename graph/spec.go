@@ -13,8 +13,13 @@ type Position struct {
 	Column int // from 1
 }
 
-// String renders "file:line:column".
-func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+// String renders "file:line:column", or what File says when that is no file: a flag, an environment variable.
+func (p Position) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
 
 // Diagnostic is one finding about a pipeline.
 type Diagnostic struct {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// didYouMean is a hint for a misspelt name: the nearest one, else all there are.
-func didYouMean(name string, known []string) string {
+// DidYouMean words a hint for a misspelt name: the nearest one of the known, else all there are. It is empty when
+// none are known.
+func DidYouMean(name string, known []string) string {
 	if near := nearest(name, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
@@ -22,8 +23,14 @@ func didYouMean(name string, known []string) string {
 	return "there are " + strings.Join(quoted, ", ")
 }
 
+// maxMisspelt is the longest name, in bytes, that is taken for a misspelt one; comparing is quadratic.
+const maxMisspelt = 64
+
 // nearest returns the known name within a third of the name's length in edits, or "".
 func nearest(name string, known []string) string {
+	if len(name) > maxMisspelt {
+		return ""
+	}
 	best, limit := "", max(1, len(name)/3)+1
 	for _, k := range known {
 		if d := editDistance(name, k); d < limit {
@@ -33,23 +40,26 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// editDistance counts the insertions, deletions and replacements of bytes that make b of a (Levenshtein).
+// editDistance counts the bytes to insert, drop or replace, or the neighbours to swap ("form" for "from"), that make
+// b of a (optimal string alignment).
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
 		row[0] = i + 1
 		for j := range len(b) {
-			replace := diagonal
+			replace := last[j]
 			if a[i] != b[j] {
 				replace++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
+			row[j+1] = min(replace, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
+		before, last, row = last, row, before
 	}
-	return row[len(b)]
+	return last[len(b)]
 }

@@ -40,7 +40,7 @@ func (p *plan) hintKind(n *planNode) string {
 	for _, k := range p.registry.Kinds(n.Role) {
 		names = append(names, k.Name)
 	}
-	return didYouMean(n.Kind, names)
+	return DidYouMean(n.Kind, names)
 }
 
 // resolveFrom connects the nodes and refuses what names nothing, names a sink, or reads what another reads.
@@ -65,7 +65,7 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	up := p.byName[from.Name]
 	switch {
 	case up == nil:
-		p.report(from.Pos, didYouMean(from.Name, p.outputs()), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
+		p.report(from.Pos, DidYouMean(from.Name, p.outputs()), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
 	case up.Role == RoleSink:
 		p.report(from.Pos, "read from what the sink reads from", "%s %q reads from the sink %q, which has no output", n.Role, n.Name, up.Name)
 	case slices.Contains(n.up, up):

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/graph"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the files of testdata give now as what they should give")
+
+// Each testdata/*.yaml is a file with mistakes; the .want beside it lists what Parse says of it.
+func TestMistakesAreFoundAndPlaced(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			_, problems := Parse(filepath.Base(file), data, fakeKinds(), fakeEnv)
+			want := strings.TrimSuffix(file, ".yaml") + ".want"
+			if *rewrite {
+				require.NoError(t, os.WriteFile(want, []byte(lines(problems)), 0o644))
+			}
+			expected, err := os.ReadFile(want)
+			require.NoError(t, err)
+			assert.Equal(t, string(expected), lines(problems))
+		})
+	}
+}
+
+func lines(problems graph.Diagnostics) string {
+	if len(problems) == 0 {
+		return "no problems\n"
+	}
+	var all strings.Builder
+	for _, d := range problems {
+		all.WriteString(d.Error() + "\n")
+	}
+	return all.String()
+}
