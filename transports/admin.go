@@ -2,7 +2,6 @@ package transports
 
 import (
 	"context"
-	"time"
 
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
@@ -48,9 +47,9 @@ func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*
 
 // GetStats counts the whole server, or one space. The queue is the process's either way.
 func (s *Server) GetStats(_ context.Context, r *engramv1.GetStatsRequest) (*engramv1.GetStatsResponse, error) {
+	p := s.Admission.Get().Pressure()
 	response := &engramv1.GetStatsResponse{
-		QueueDepth: uint64(s.Budget.Used().Items), QueueCapacity: uint64(s.Budget.Limit().Items),
-		DrainPerSecond: s.drain.perSecond(s.Budget.Returned(), time.Now()),
+		QueueDepth: uint64(p.Items), QueueCapacity: uint64(p.ItemLimit), DrainPerSecond: p.DrainPerSecond,
 	}
 	if r.GetSpace() == "" {
 		committed, attached, detached := s.Journal.Get().JournalStats()

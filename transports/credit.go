@@ -1,52 +1,59 @@
 package transports
 
 import (
-	"github.com/engram-stream/engram/graph"
+	"sync"
+
 	"github.com/engram-stream/engram/internal/session"
 )
 
-// The bounds of a stream's credit window, in items.
-const (
-	firstWindow = 256 // at the start; doubled each time half of it has been used
-	leastWindow = 16  // always granted, so that no session starves
-)
-
-// creditor decides how far one client may send: what the session has accepted and a window ahead, which grows with
-// use up to the session's share of the free budget. Grants are absolute and only grow. Used by the reader alone.
+// creditor grants one client its credit: the reader after each frame, the writer now and then while the pressure is
+// up, since a client that was told to wait says nothing by which it could learn that the wait is over.
 type creditor struct {
-	budget *graph.Budget
-	hub    *Hub
-	window uint64
-	limit  uint64 // the highest number granted
+	server *Server
+	att    *session.Attachment
+
+	mu       sync.Mutex
+	granter  *session.Granter    // guarded by mu
+	received uint64              // guarded by mu: payload bytes in this epoch
+	state    session.CreditState // guarded by mu: as last told
 }
 
-func newCreditor(budget *graph.Budget, hub *Hub, accepted uint64) *creditor {
-	c := &creditor{budget: budget, hub: hub, window: firstWindow}
-	c.grant(accepted)
-	return c
+func newCreditor(s *Server, att *session.Attachment) *creditor {
+	return &creditor{server: s, att: att, granter: session.NewGranter()}
 }
 
 // first is the credit of a Welcome.
-func (c *creditor) first() *session.Credit { return c.credit() }
+func (c *creditor) first(committed uint64) *session.Credit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	credit := c.granter.First(committed, c.server.supply())
+	c.state = credit.State
+	return &credit
+}
 
-// next returns a further grant once half of the window has been used.
-func (c *creditor) next(accepted uint64) (session.Credit, bool) {
-	if c.limit > accepted+c.window/2 {
-		return session.Credit{}, false
+// received counts a frame's payload and grants what is due.
+func (c *creditor) after(bytes uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.received += bytes
+	credit, due := c.granter.Next(c.att.Window.Expected()-1, c.received, c.server.supply())
+	if due {
+		c.state = credit.State
+		c.att.Outbox.Grant(credit)
 	}
-	c.window *= 2
-	before := c.limit
-	c.grant(accepted)
-	return *c.credit(), c.limit > before
 }
 
-func (c *creditor) grant(accepted uint64) {
-	free := c.budget.Limit().Items - c.budget.Used().Items
-	share := max(free/(2*max(c.hub.attached(), 1)), leastWindow)
-	c.window = min(c.window, uint64(share))
-	c.limit = max(c.limit, accepted+c.window)
+// pressed reports whether the client was last told to hold back.
+func (c *creditor) pressed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state > session.CreditOK
 }
 
-func (c *creditor) credit() *session.Credit {
-	return &session.Credit{SequenceLimit: c.limit, State: session.CreditOK, Fill: c.budget.Fill()}
+// supply is what the streams' credit is cut from now.
+func (s *Server) supply() session.Supply {
+	p := s.Admission.Get().Pressure()
+	return session.Supply{
+		FreeItems: p.ItemLimit - p.Items, FreeBytes: p.ByteLimit - p.Bytes, Sessions: s.hub.attached(), Pressure: p,
+	}
 }

@@ -30,7 +30,7 @@ func receiveHello(conn Conn) (*engramv1.Hello, error) {
 	if hello == nil {
 		return nil, badFrame("hello", "the first frame is not a Hello").WithHint("send Hello first; it names the space")
 	}
-	if err := validate(hello); err != nil {
+	if err := Validate(hello); err != nil {
 		return nil, err
 	}
 	return hello, unbuiltHello(hello)
@@ -69,7 +69,7 @@ func (s *Server) welcome(st *stream, grant session.Grant, hello *engramv1.Hello)
 	return &engramv1.Welcome{
 		SessionId: grant.SessionID, ResumeToken: token, Epoch: grant.Epoch, Resumed: grant.Resumed,
 		CommittedThrough: grant.Committed, Rejected: rejectionsToWire(grant.Rejected, 0),
-		Credit: creditToWire(st.credit.first()), ServerInstance: s.hub.instance,
+		Credit: creditToWire(st.credit.first(grant.Committed)), ServerInstance: s.hub.instance,
 		Limits: &engramv1.Limits{
 			MaxBatchObservations: memory.MaxBatch, MaxMessageBytes: uint32(s.limits.MessageBytes),
 			MaxConcurrentRecalls: maxConcurrentRecalls, Dimension: uint32(grant.Space.Dimension),

@@ -11,12 +11,13 @@ type Limits struct {
 
 // The fixed limits of a stream.
 const (
-	helloTimeout      = 5 * time.Second  // from the stream's start to its Hello
-	heartbeatInterval = 15 * time.Second // a Pong when nothing else was sent for so long
-	writeTimeout      = 30 * time.Second // without write progress the stream is cut; its session stays
-	fenceLinger       = 5 * time.Second  // a fenced stream is read on for so long, to count what it still sends
-	drainTimeout      = 10 * time.Second // the most a closing stream waits for verdicts and recalls
-	shutdownReconnect = time.Second      // what GoAway tells a client to wait at a shutdown
+	helloTimeout      = 5 * time.Second        // from the stream's start to its Hello
+	heartbeatInterval = 15 * time.Second       // a Pong when nothing else was sent for so long
+	pressureInterval  = 250 * time.Millisecond // between looks at the pressure for a client that was told to hold back
+	writeTimeout      = 30 * time.Second       // without write progress the stream is cut; its session stays
+	fenceLinger       = 5 * time.Second        // a fenced stream is read on for so long, to count what it still sends
+	drainTimeout      = 10 * time.Second       // the most a closing stream waits for verdicts and recalls
+	shutdownReconnect = time.Second            // what GoAway tells a client to wait at a shutdown
 
 	maxConcurrentRecalls = 16      // on one stream
 	maxQueuedHits        = 4096    // hits waiting for a stream's writer

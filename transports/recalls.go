@@ -106,7 +106,7 @@ func (st *stream) recall(ctx context.Context, op *engramv1.RecallOp) error {
 }
 
 func (r *recallRun) parse(op *engramv1.RecallOp) error {
-	if err := validate(op); err != nil {
+	if err := Validate(op); err != nil {
 		return err
 	}
 	query, err := queryFromWire(op.GetQuery(), r.st.server.limits.RecallLimit)

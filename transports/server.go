@@ -2,8 +2,6 @@ package transports
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/sourcegraph/conc/panics"
 
@@ -15,12 +13,11 @@ type Server struct {
 	Services
 	hub    *Hub
 	limits Limits
-	drain  drainMeter
 }
 
 // NewServer returns a server over a built graph.
 func NewServer(hub *Hub, services Services, limits Limits) *Server {
-	return &Server{Services: services, hub: hub, limits: limits, drain: drainMeter{at: time.Now()}}
+	return &Server{Services: services, hub: hub, limits: limits}
 }
 
 // Flow serves one stream until it ends, and returns the error to end it with, nil for a regular end. When it returns
@@ -55,23 +52,4 @@ func (s *Server) panicked(caught *panics.Recovered) error {
 	s.Logger.Error("a stream panicked", "panic", caught.Value, "stack", string(caught.Stack))
 	return fault.New(fault.Internal, "the server failed on this stream").WithReason("PANIC").
 		WithHint("resume the session; what was acked is safe. The server's log has the details")
-}
-
-// drainMeter tells the rate at which the budget is given back. Safe for concurrent use.
-type drainMeter struct {
-	mu       sync.Mutex
-	at       time.Time // guarded by mu: of the last sample
-	returned uint64    // guarded by mu: at that time
-	rate     float64   // guarded by mu: items a second, over the last whole sample
-}
-
-// perSecond samples at most once a second, so that frequent readers do not measure noise.
-func (m *drainMeter) perSecond(returned uint64, now time.Time) float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if elapsed := now.Sub(m.at).Seconds(); elapsed >= 1 {
-		m.rate = float64(returned-m.returned) / elapsed
-		m.at, m.returned = now, returned
-	}
-	return m.rate
 }

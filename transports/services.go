@@ -35,19 +35,24 @@ type Index interface {
 	Published(space string) memory.Version
 }
 
+// Admission tells how full the process is. Safe for concurrent use.
+type Admission interface {
+	Pressure() session.Pressure
+}
+
 // Services is what a transport's source end is built from; see NewServices.
 type Services struct {
-	Inlet   graph.Inlet[session.Incoming]
-	Budget  *graph.Budget
-	Journal *graph.Handle[Journal]
-	Index   *graph.Handle[Index]
-	Logger  *slog.Logger
+	Inlet     graph.Inlet[session.Incoming]
+	Admission *graph.Handle[Admission]
+	Journal   *graph.Handle[Journal]
+	Index     *graph.Handle[Index]
+	Logger    *slog.Logger
 }
 
 // NewServices asks the graph for the services that a source of kind transport needs.
 func NewServices(d graph.Deps, inlet graph.Inlet[session.Incoming]) Services {
 	return Services{
-		Inlet: inlet, Budget: d.Budget, Logger: d.Logger,
-		Journal: graph.Use[Journal](d), Index: graph.Use[Index](d),
+		Inlet: inlet, Logger: d.Logger,
+		Admission: graph.Use[Admission](d), Journal: graph.Use[Journal](d), Index: graph.Use[Index](d),
 	}
 }

@@ -51,7 +51,7 @@ func newStream(ctx context.Context, s *Server, conn Conn, grant session.Grant, h
 		server: s, conn: conn, att: att, policy: hello.GetOverloadPolicy(), work: work,
 		logger:  s.Logger.With("session", att.SessionID, "epoch", att.Epoch, "space", att.Space),
 		settler: &settler{att: att, counts: s.hub.counts(att.Space), work: work},
-		credit:  newCreditor(s.Budget, s.hub, grant.Committed),
+		credit:  newCreditor(s, att),
 		hits:    newHitQueue(),
 		last:    make(chan *engramv1.MemoryFlowResponse, 1),
 	}
@@ -119,7 +119,7 @@ func (st *stream) handle(frame *engramv1.MemoryFlowRequest) error {
 		return st.recall(st.ctx, f.Recall)
 	case *engramv1.MemoryFlowRequest_Cancel:
 		st.recalls.stop(f.Cancel.GetRecallId())
-		return validate(f.Cancel)
+		return Validate(f.Cancel)
 	case *engramv1.MemoryFlowRequest_Ping:
 		st.att.Outbox.Pong(f.Ping.GetNonce())
 		return nil
@@ -138,7 +138,7 @@ func (st *stream) observe(b *engramv1.ObserveBatch) error {
 	offer := observeOffer(st.att, b.GetFirstSequence(), b.GetObservations(), time.Now(), st.settler)
 	st.settler.offering(len(offer.Items))
 	_ = st.server.Inlet.Offer(st.ctx, offer) // its error is in the outcomes that the settler gets
-	return st.offered()
+	return st.offered(payload(offer))
 }
 
 func (st *stream) forget(f *engramv1.ForgetOp) error {
@@ -148,18 +148,16 @@ func (st *stream) forget(f *engramv1.ForgetOp) error {
 	offer := forgetOffer(st.att, f.GetSequence(), f.GetTarget(), time.Now(), st.settler)
 	st.settler.offering(1)
 	_ = st.server.Inlet.Offer(st.ctx, offer) // as in observe
-	return st.offered()
+	return st.offered(payload(offer))
 }
 
 // offered follows every offer: a stream that asked to fail on overload does, the others are granted more as they use
 // what they had.
-func (st *stream) offered() error {
+func (st *stream) offered(bytes uint64) error {
 	if r := st.settler.overload.Load(); r != nil && st.policy == engramv1.OverloadPolicy_OVERLOAD_POLICY_FAIL_STREAM {
 		return overloaded(r)
 	}
-	if grant, due := st.credit.next(st.att.Window.Expected() - 1); due {
-		st.att.Outbox.Grant(grant)
-	}
+	st.credit.after(bytes)
 	return nil
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/engram-stream/engram/internal/fault"
 )
 
-// validate runs the schema's rules on a unary request or a control frame. The error names the first field at fault,
+// Validate runs the schema's rules on a unary request or a control frame. The error names the first field at fault,
 // and all of them in its message.
-func validate(m proto.Message) error {
+func Validate(m proto.Message) error {
 	err := protovalidate.Validate(m)
 	if err == nil {
 		return nil

@@ -51,6 +51,15 @@ func forgetOffer(from *session.Attachment, sequence uint64, target *engramv1.For
 	}
 }
 
+// payload sums the weights of an offer, in bytes.
+func payload(o graph.Offer[session.Incoming]) uint64 {
+	var bytes uint64
+	for _, b := range o.Bytes {
+		bytes += uint64(b)
+	}
+	return bytes
+}
+
 // observationFromWire never returns a nil observation, so that an Incoming always has its one payload.
 func observationFromWire(o *engramv1.Observation) (*session.RawObservation, *memory.Rejection) {
 	raw := &session.RawObservation{ID: o.GetMemoryId()}

@@ -20,6 +20,10 @@ func (st *stream) write() {
 func (st *stream) writeAll() error {
 	quiet := time.NewTimer(heartbeatInterval)
 	defer quiet.Stop()
+	pressure := time.NewTicker(pressureInterval)
+	pressure.Stop() // runs only while the client is told to hold back
+	defer pressure.Stop()
+	watching := false
 	for {
 		sent, err := st.flush()
 		if err != nil {
@@ -28,18 +32,32 @@ func (st *stream) writeAll() error {
 		if sent {
 			quiet.Reset(heartbeatInterval)
 		}
+		if pressed := st.credit.pressed(); pressed != watching {
+			watching = pressed
+			watch(pressure, pressed)
+		}
 		select {
 		case <-st.att.Outbox.Ready():
 		case <-st.hits.ready:
 		case <-quiet.C:
 			st.heartbeat()
 			quiet.Reset(heartbeatInterval)
+		case <-pressure.C:
+			st.credit.after(0)
 		case last := <-st.last:
 			return st.finish(last)
 		case <-st.ctx.Done():
 			return nil
 		}
 	}
+}
+
+func watch(t *time.Ticker, on bool) {
+	if on {
+		t.Reset(pressureInterval)
+		return
+	}
+	t.Stop()
 }
 
 // flush writes everything queued and reports whether there was anything.

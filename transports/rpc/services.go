@@ -1,0 +1,96 @@
+package rpc
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"github.com/engram-stream/engram/internal/fault"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+	"github.com/engram-stream/engram/transports"
+)
+
+// answer adapts a neutral call to Connect's shape.
+func answer[Req, Res any](ctx context.Context, r *connect.Request[Req], call func(context.Context, *Req) (*Res, error)) (*connect.Response[Res], error) {
+	response, err := call(ctx, r.Msg)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(response), nil
+}
+
+// unbuilt is the answer of a call that this version does not serve.
+func unbuilt(name string) error {
+	return fault.New(fault.Unimplemented, "%s is not built yet", name).WithReason("NOT_BUILT").
+		WithHint("the README lists what this version serves")
+}
+
+type memoryService struct{ server *transports.Server }
+
+func (m memoryService) Observe(ctx context.Context, r *connect.Request[engramv1.ObserveRequest]) (*connect.Response[engramv1.ObserveResponse], error) {
+	return answer(ctx, r, m.server.Observe)
+}
+
+func (m memoryService) Recall(ctx context.Context, r *connect.Request[engramv1.RecallRequest]) (*connect.Response[engramv1.RecallResponse], error) {
+	return answer(ctx, r, m.server.Recall)
+}
+
+func (m memoryService) Get(ctx context.Context, r *connect.Request[engramv1.GetRequest]) (*connect.Response[engramv1.GetResponse], error) {
+	return answer(ctx, r, m.server.Get)
+}
+
+func (m memoryService) Forget(ctx context.Context, r *connect.Request[engramv1.ForgetRequest]) (*connect.Response[engramv1.ForgetResponse], error) {
+	return answer(ctx, r, m.server.Forget)
+}
+
+func (memoryService) ListMemories(context.Context, *connect.Request[engramv1.ListMemoriesRequest]) (*connect.Response[engramv1.ListMemoriesResponse], error) {
+	return nil, unbuilt("MemoryService.ListMemories")
+}
+
+type flowService struct{ server *transports.Server }
+
+func (f flowService) MemoryFlow(ctx context.Context, stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]) error {
+	return f.server.Flow(ctx, conn{stream: stream, control: controlOf(ctx)})
+}
+
+func (flowService) ObserveStream(context.Context, *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {
+	return unbuilt("FlowService.ObserveStream")
+}
+
+func (flowService) RecallStream(context.Context, *connect.Request[engramv1.RecallStreamRequest], *connect.ServerStream[engramv1.RecallStreamResponse]) error {
+	return unbuilt("FlowService.RecallStream")
+}
+
+func (flowService) Watch(context.Context, *connect.Request[engramv1.WatchRequest], *connect.ServerStream[engramv1.WatchResponse]) error {
+	return unbuilt("FlowService.Watch")
+}
+
+type adminService struct{ server *transports.Server }
+
+func (a adminService) CreateSpace(ctx context.Context, r *connect.Request[engramv1.CreateSpaceRequest]) (*connect.Response[engramv1.CreateSpaceResponse], error) {
+	return answer(ctx, r, a.server.CreateSpace)
+}
+
+func (a adminService) ListSpaces(ctx context.Context, r *connect.Request[engramv1.ListSpacesRequest]) (*connect.Response[engramv1.ListSpacesResponse], error) {
+	return answer(ctx, r, a.server.ListSpaces)
+}
+
+func (a adminService) GetStats(ctx context.Context, r *connect.Request[engramv1.GetStatsRequest]) (*connect.Response[engramv1.GetStatsResponse], error) {
+	return answer(ctx, r, a.server.GetStats)
+}
+
+func (adminService) DeleteSpace(context.Context, *connect.Request[engramv1.DeleteSpaceRequest]) (*connect.Response[engramv1.DeleteSpaceResponse], error) {
+	return nil, unbuilt("AdminService.DeleteSpace")
+}
+
+func (adminService) GetSession(context.Context, *connect.Request[engramv1.GetSessionRequest]) (*connect.Response[engramv1.GetSessionResponse], error) {
+	return nil, unbuilt("AdminService.GetSession")
+}
+
+func (adminService) ListSessions(context.Context, *connect.Request[engramv1.ListSessionsRequest]) (*connect.Response[engramv1.ListSessionsResponse], error) {
+	return nil, unbuilt("AdminService.ListSessions")
+}
+
+func (adminService) EndSession(context.Context, *connect.Request[engramv1.EndSessionRequest]) (*connect.Response[engramv1.EndSessionResponse], error) {
+	return nil, unbuilt("AdminService.EndSession")
+}
