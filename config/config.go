@@ -67,11 +67,12 @@ func Parse(name string, data []byte, r *graph.Registry, lookup LookupEnv) (*Pipe
 }
 
 // Check returns every problem of the pipeline, sorted by position: those of its text, of its values, and of the
-// wiring of whatever could be read. The pipeline can be built when there are none.
-func Check(p *Pipeline, r *graph.Registry) graph.Diagnostics {
+// wiring of whatever could be read. provide are the services that the application will build it with. The pipeline can
+// be built when there are none.
+func Check(p *Pipeline, r *graph.Registry, provide ...any) graph.Diagnostics {
 	problems := slices.Clone(p.problems)
 	if p.readable {
-		_, wiring := p.Spec.Build(r, graph.Options{})
+		_, wiring := p.Spec.Build(r, graph.Options{Provide: provide})
 		problems = append(problems, slices.DeleteFunc(wiring, p.echoes)...)
 	}
 	return p.settled(problems)
