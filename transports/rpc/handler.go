@@ -1,7 +1,9 @@
 package rpc
 
 import (
+	"context"
 	"net/http"
+	"slices"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
@@ -16,23 +18,36 @@ var services = []string{
 	engramv1connect.MemoryServiceName, engramv1connect.FlowServiceName, engramv1connect.AdminServiceName,
 }
 
-// Handler returns what answers every call of this source. health tells whether the server is ready; its services are
-// those of Services. The handler serves once the graph has been built; calls need it started.
-func (s *Source) Handler(limits transports.Limits, health grpchealth.Checker) http.Handler {
-	server := transports.NewServer(s.hub, s.services, limits)
-	options := []connect.HandlerOption{
-		connect.WithReadMaxBytes(limits.MessageBytes),
+// Options are what the application gives a source besides its settings.
+type Options struct {
+	Limits transports.Limits
+	Health grpchealth.Checker // answers for Services
+	Ready  func() error       // asked before each call; its error is the answer
+}
+
+// Handler returns what answers every call of this source. Calls that Ready lets through need the graph started.
+func (s *Source) Handler(o Options) http.Handler {
+	server := transports.NewServer(s.hub, s.services, o.Limits)
+	shared := []connect.HandlerOption{
+		connect.WithReadMaxBytes(o.Limits.MessageBytes),
 		connect.WithInterceptors(errorInterceptor{}, validation{}),
 		connect.WithRecover(recovered(s.services.Logger)),
 	}
+	gated := append(slices.Clip(shared), connect.WithRequestGate(
+		func(context.Context, connect.Spec, connect.Peer, http.Header) (context.Context, error) {
+			if err := o.Ready(); err != nil {
+				return nil, toWire(err)
+			}
+			return nil, nil //nolint:nilnil // no context of its own: the call goes on with the one it has
+		}))
 	mux := http.NewServeMux()
-	mux.Handle(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, options...))
-	mux.Handle(engramv1connect.NewFlowServiceHandler(flowService{server: server}, options...))
-	mux.Handle(engramv1connect.NewAdminServiceHandler(adminService{server: server}, options...))
+	mux.Handle(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...))
+	mux.Handle(engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...))
+	mux.Handle(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...))
 	reflector := grpcreflect.NewStaticReflector(services...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
-	mux.Handle(grpchealth.NewHandler(health, options...))
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, shared...))
+	mux.Handle(grpchealth.NewHandler(o.Health, shared...))
 	return withControl(onlyProtocols(s.config.Protocols, mux))
 }
 
