@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,11 @@ func (c *Client) describe(op string, err error) *Error {
 	case ok && dial.Op == "dial":
 		e.Code = connect.CodeUnavailable
 		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", c.address, dial.Err)
+	case errors.Is(err, context.DeadlineExceeded) && e.Code != connect.CodeDeadlineExceeded:
+		e.Code = connect.CodeDeadlineExceeded
+		e.Message = fmt.Sprintf("no answer from %s in time: %v", c.address, err)
+	case errors.Is(err, context.Canceled):
+		e.Code = connect.CodeCanceled
 	case errors.Is(err, io.EOF):
 		e.Code = connect.CodeUnavailable
 		e.Message = fmt.Sprintf("%s ended the stream", c.address)
@@ -175,4 +181,21 @@ func atIndex(err error, i int) error {
 		e.Field = fmt.Sprintf("observations[%d].%s", i, e.Field)
 	}
 	return err
+}
+
+// reasonProtocol marks a server that broke the protocol; going on could lose or double observations.
+const reasonProtocol = "PROTOCOL_VIOLATION"
+
+func protocolError(format string, args ...any) *Error {
+	return &Error{Op: "session", Code: connect.CodeInternal, Reason: reasonProtocol, Message: fmt.Sprintf(format, args...)}
+}
+
+func serverBehind(acknowledged, has uint64) *Error {
+	return &Error{Op: "resume session", Code: connect.CodeFailedPrecondition, Reason: reasons[ErrServerBehind], Message: fmt.Sprintf(
+		"the server had acknowledged everything up to number %d and now has only %d: was its disk restored from an older copy?",
+		acknowledged, has)}
+}
+
+func fenced() *Error {
+	return &Error{Op: "session", Code: connect.CodeAborted, Reason: reasons[ErrFenced], Message: ErrFenced.Error()}
 }
