@@ -75,6 +75,12 @@ func TestALongFileStillGetsTheParsersLine(t *testing.T) {
 	assert.Equal(t, 2*maxLocateLines+2, problems[0].Pos.Line)
 }
 
+// Not in testdata, where git would turn the line ends.
+func TestWindowsLineEnds(t *testing.T) {
+	_, problems := Parse("p.yaml", []byte("version: 1\r\nlisten: 127.0.0.1:1\r\ndata: [x]\r\n"), fakeKinds(), nil)
+	assert.Equal(t, "p.yaml:3:7: data: want text, got a list of 1\n", lines(problems))
+}
+
 // The values that the code must see, whatever the comments in default.yaml say.
 func TestDefaults(t *testing.T) {
 	p := parsed(t, "version: 1\n")

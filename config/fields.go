@@ -19,7 +19,7 @@ func settingName(f reflect.StructField) (string, bool) {
 }
 
 // fieldOf finds the setting of a name in the first struct that has it.
-func fieldOf(name string, targets []reflect.Value) (reflect.Value, bool) {
+func fieldOf(name string, targets ...reflect.Value) (reflect.Value, bool) {
 	for _, target := range targets {
 		for i := range target.NumField() {
 			if own, ok := settingName(target.Type().Field(i)); ok && own == name {
@@ -30,7 +30,7 @@ func fieldOf(name string, targets []reflect.Value) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-func fieldNames(targets []reflect.Value) (all []string) {
+func fieldNames(targets ...reflect.Value) (all []string) {
 	for _, target := range targets {
 		for i := range target.NumField() {
 			if name, ok := settingName(target.Type().Field(i)); ok {

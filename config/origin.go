@@ -83,7 +83,7 @@ func (p *Pipeline) note(r *reader, layer Layer) {
 func (p *Pipeline) setting(path string) reflect.Value {
 	v := reflect.ValueOf(&p.Settings).Elem()
 	for part := range strings.SplitSeq(path, ".") {
-		field, ok := fieldOf(part, []reflect.Value{v})
+		field, ok := fieldOf(part, v)
 		if !ok {
 			panic("config: no setting " + path)
 		}

@@ -61,7 +61,7 @@ func nodeYAML(spec *graph.NodeSpec) *yaml.Node {
 		node.Content = append(node.Content, word(key), written(addressable(value)))
 	}
 	if spec.Kind != spec.Name {
-		add(fieldNames([]reflect.Value{kindKeys(spec.Role)})[0], spec.Kind)
+		add(fieldNames(kindKeys(spec.Role))[0], spec.Kind)
 	}
 	if len(spec.From) > 0 {
 		from := make(names, 0, len(spec.From))

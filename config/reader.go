@@ -75,7 +75,7 @@ func (r *reader) mapping(n *yaml.Node, path string, targets ...reflect.Value) (u
 		return nil
 	}
 	for key, value := range pairs(n) {
-		field, ok := fieldOf(key.Value, targets)
+		field, ok := fieldOf(key.Value, targets...)
 		if !ok {
 			unknown = append(unknown, key)
 			continue
@@ -93,7 +93,7 @@ func (r *reader) unknown(keys []*yaml.Node, path string, targets ...reflect.Valu
 		if path != "" {
 			where = " in " + path
 		}
-		r.problem(key, fmt.Sprintf("unknown key %q%s", key.Value, where), graph.DidYouMean(key.Value, fieldNames(targets)))
+		r.problem(key, fmt.Sprintf("unknown key %q%s", key.Value, where), graph.DidYouMean(key.Value, fieldNames(targets...)))
 	}
 }
 

@@ -168,11 +168,11 @@ func kindKeys(role graph.Role) reflect.Value {
 // kindOf finds a node's kind before its settings are decoded, since they depend on it.
 func (r *reader) kindOf(key, value *yaml.Node, keys reflect.Value) (kind string, pos graph.Position) {
 	for k, v := range pairs(value) {
-		if _, ok := fieldOf(k.Value, []reflect.Value{keys}); !ok || v.Kind != yaml.ScalarNode || isNull(v) {
+		if _, ok := fieldOf(k.Value, keys); !ok || v.Kind != yaml.ScalarNode || isNull(v) {
 			continue
 		}
 		if kind != "" {
-			r.problem(k, "a second key names the kind", "keep one of: "+strings.Join(fieldNames([]reflect.Value{keys}), ", "))
+			r.problem(k, "a second key names the kind", "keep one of: "+strings.Join(fieldNames(keys), ", "))
 			continue
 		}
 		kind, pos = v.Value, r.at(v)
