@@ -168,4 +168,3 @@ func (p *plan) window(n *planNode) Window {
 	}
 	return p.spec.Budget
 }
-

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/sourcegraph/conc/panics"
 )
 
 // frame is what the engine keeps about a run of a stage's code, whatever the item types. One goroutine at a time.
@@ -12,54 +14,89 @@ type frame struct {
 	lane int
 	// custody lists the offered items that the stage was handed and may still have. What is still at this node
 	// when the code has returned was lost by it, unless it may hold items back.
-	custody []ref
+	custody []row
 	swept   int           // the length of custody after the last sweep
 	away    time.Duration // spent in sends since the call began
 	sent    error         // the last error that a send returned since the call began
+	catcher panics.Catcher
+}
+
+// row is a run of adjacent items of one offer. Refs come in such runs, and a pointer a row instead of one an item
+// spares the collector's write barriers, which cost more than all else here.
+type row struct {
+	ledger   *ledger
+	first, n int
 }
 
 // minSweep is the length under which custody is not swept: below, a sweep costs more than it frees.
 const minSweep = 64
 
-// keep records that the stage has been handed refs. A holder's list is swept whenever it has doubled, which keeps its
-// length within twice of what is held at a constant cost an item.
-func (f *frame) keep(refs []ref) {
+// keep records that the stage has been handed refs and returns the part of custody that they make. A holder's list
+// is swept whenever it has doubled, which keeps its length within twice of what is held at a constant cost an item.
+func (f *frame) keep(refs []ref) []row {
 	if len(f.custody) > minSweep && len(f.custody) > 2*f.swept {
 		f.sweep()
 	}
-	f.custody = append(f.custody, refs...)
+	before := len(f.custody)
+	var last row
+	for _, r := range refs {
+		if r.ledger == last.ledger && r.index == last.first+last.n {
+			last.n++
+			continue
+		}
+		if last.ledger != nil {
+			f.custody = append(f.custody, last)
+		}
+		last = row{ledger: r.ledger, first: r.index, n: 1}
+	}
+	if last.ledger != nil {
+		f.custody = append(f.custody, last)
+	}
+	return f.custody[before:]
 }
 
-// sweep forgets what has left this node.
-func (f *frame) sweep() {
-	kept := f.custody[:0]
+// sweep forgets what has left this node and returns how many items have not.
+func (f *frame) sweep() int {
+	kept, held := f.custody[:0], 0
 	for _, r := range f.custody {
-		if r.ledger != nil && r.item().place() == f.host.id {
+		if n := r.at(f.host.id); n > 0 {
 			kept = append(kept, r)
+			held += n
 		}
 	}
 	clear(f.custody[len(kept):])
 	f.custody, f.swept = kept, len(kept)
+	return held
 }
 
-// relinquish settles what the stage still has with the reason and returns how many items that were.
-func (f *frame) relinquish(reason func() error) int {
+// at counts the items of the row that are at a place.
+func (r row) at(p place) int {
 	n := 0
-	var o Outcome
-	for _, r := range f.custody {
-		if r.ledger == nil || r.item().place() != f.host.id {
-			continue
-		}
-		if n == 0 {
-			o.Err = reason()
-		}
-		if r.ledger.settleAt(r.index, f.host.id, o) {
+	for i := r.first; i < r.first+r.n; i++ {
+		if r.ledger.items[i].place() == p {
 			n++
+		}
+	}
+	return n
+}
+
+// conclude settles what the stage should have let go of, with its error or as lost, and returns the call's error.
+func (f *frame) conclude(err error) error {
+	reason := err
+	for _, r := range f.custody {
+		for i := r.first; i < r.first+r.n; i++ {
+			if r.ledger.items[i].place() != f.host.id {
+				continue
+			}
+			if reason == nil {
+				reason = f.host.lost()
+			}
+			r.ledger.settleAt(i, f.host.id, Outcome{Err: reason})
 		}
 	}
 	clear(f.custody)
 	f.custody, f.swept = f.custody[:0], 0
-	return n
+	return reason
 }
 
 // call is a frame with the port that the stage gets.

@@ -81,7 +81,7 @@ func (e *Engine) beginDrain() (first bool, drained chan struct{}) {
 
 func (e *Engine) drain(ctx context.Context) (Residue, error) {
 	quiet := e.book.drain()
-	if e.running == nil || len(e.opened) == 0 {
+	if len(e.opened) == 0 { // never started, or not for long
 		return Residue{}, nil
 	}
 	soft, release := softDeadline(ctx)

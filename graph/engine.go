@@ -25,7 +25,7 @@ type Options struct {
 }
 
 // Engine runs a built graph: Start it, offer through its sources' inlets, Drain it. Its methods are safe for
-// concurrent use.
+// concurrent use, except that Drain must come after Start has returned.
 type Engine struct {
 	// Set when built, never changed.
 	hosts     []*host // in topological order
@@ -38,16 +38,19 @@ type Engine struct {
 
 	book book
 
-	running context.Context // of the stages' goroutines; set by Start before the first of them
+	// Written by Start, read by the goroutines that it starts and after it.
+	running context.Context // of the stages' goroutines
 	cancel  context.CancelCauseFunc
 	workers conc.WaitGroup
+	opened  []*host // in the order of opening
 
 	mu      sync.Mutex
-	opened  []*host // guarded by mu; in the order of opening
-	stopped error   // guarded by mu; why the edges were killed
-	drained chan struct{}
-	residue Residue // set before drained is closed
-	ending  error   // set before drained is closed
+	started bool          // guarded by mu
+	stopped error         // guarded by mu; why the edges were killed
+	drained chan struct{} // guarded by mu; made by the first Drain, closed at its end
+	// Written by the first Drain before it closes drained.
+	residue Residue
+	ending  error
 }
 
 // service is something exported to the stages and the application.
@@ -104,20 +107,32 @@ func (e *Engine) nameOf(at place) string {
 // When opening one fails, those opened are closed again in reverse order. ctx bounds the opening only; the graph
 // keeps its values. An engine starts once.
 func (e *Engine) Start(ctx context.Context) error {
-	if e.running != nil {
-		return fault.New(fault.FailedPrecondition, "the graph was started before")
+	if !e.beginStart() {
+		return fault.New(fault.FailedPrecondition, "the graph was started or drained before")
 	}
 	e.running, e.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := e.open(ctx); err != nil {
 		e.book.drain()
 		e.cancel(err)
-		return errors.Join(err, e.closeOpened(e.opened))
+		opened := e.opened
+		e.opened = nil
+		return errors.Join(err, e.closeOpened(opened))
 	}
 	for _, h := range e.hosts {
 		e.launch(h)
 	}
 	e.book.start()
 	return nil
+}
+
+func (e *Engine) beginStart() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.started || e.drained != nil {
+		return false
+	}
+	e.started = true
+	return true
 }
 
 func (e *Engine) open(ctx context.Context) error {
@@ -135,12 +150,12 @@ func (e *Engine) open(ctx context.Context) error {
 	return nil
 }
 
-func (h *host) open(ctx context.Context) (err error) {
+func (h *host) open(ctx context.Context) error {
 	opener, ok := h.node.subject().(Opener)
 	if !ok {
 		return nil
 	}
-	if err := h.try(func() error { return opener.Open(ctx) }); err != nil {
+	if err := h.try(&panics.Catcher{}, func() error { return opener.Open(ctx) }); err != nil {
 		return fmt.Errorf("open %q: %w", h.name, err)
 	}
 	return nil
@@ -155,7 +170,7 @@ func (e *Engine) closeOpened(opened []*host) error {
 		if !ok {
 			continue
 		}
-		if err := h.try(closer.Close); err != nil {
+		if err := h.try(&panics.Catcher{}, closer.Close); err != nil {
 			errs = append(errs, fmt.Errorf("close %q: %w", h.name, err))
 		}
 	}

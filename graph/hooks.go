@@ -60,12 +60,12 @@ type Refuser interface {
 	Refused() bool
 }
 
-// traces lists the contexts of the distinct offers behind refs.
-func traces(refs []ref) []context.Context {
+// traces lists the contexts of the distinct offers that items came with.
+func traces(items []row) []context.Context {
 	var out []context.Context
 	seen := make(map[*ledger]struct{}, 8)
-	for _, r := range refs {
-		if r.ledger == nil || len(out) == MaxTraces {
+	for _, r := range items {
+		if len(out) == MaxTraces {
 			continue
 		}
 		if _, ok := seen[r.ledger]; !ok {

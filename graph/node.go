@@ -135,9 +135,8 @@ func (n *stageNode[In, Out]) process(ctx context.Context, c *call[Out], in *Batc
 	h := n.host
 	h.stats.batches.Add(1)
 	h.stats.items.Add(uint64(w.Items))
-	c.keep(in.refs)
-	run := h.begin(ctx, &c.frame, Call{Items: w.Items}, in.refs)
-	err := h.try(func() (err error) { return n.stage.Process(run.ctx, in, c) })
+	run := h.begin(ctx, &c.frame, Call{Items: w.Items}, c.keep(in.refs))
+	err := h.try(&c.catcher, func() (err error) { return n.stage.Process(run.ctx, in, c) })
 	if err != nil {
 		in.RejectLive(err)
 	}
@@ -152,10 +151,10 @@ func (n *stageNode[In, Out]) process(ctx context.Context, c *call[Out], in *Batc
 func (n *stageNode[In, Out]) flush(ctx context.Context, c *call[Out], why FlushReason) time.Duration {
 	h := n.host
 	h.stats.flushes.Add(1)
-	c.sweep()
-	run := h.begin(ctx, &c.frame, Call{Items: len(c.custody), Flush: why}, c.custody)
+	held := c.sweep()
+	run := h.begin(ctx, &c.frame, Call{Items: held, Flush: why}, c.custody)
 	var wait time.Duration
-	err := h.try(func() (err error) {
+	err := h.try(&c.catcher, func() (err error) {
 		wait, err = n.flusher.Flush(run.ctx, why, c)
 		return err
 	})
@@ -167,21 +166,6 @@ func (n *stageNode[In, Out]) flush(ctx context.Context, c *call[Out], why FlushR
 	return wait
 }
 
-// conclude settles what the stage should have let go of, with its error or as lost.
-func (f *frame) conclude(err error) error {
-	reason := err
-	lost := f.relinquish(func() error {
-		if reason == nil {
-			reason = f.host.lost()
-		}
-		return reason
-	})
-	if lost > 0 && err == nil {
-		return reason
-	}
-	return err
-}
-
 // running is a call in progress.
 type running struct {
 	ctx   context.Context
@@ -189,11 +173,11 @@ type running struct {
 	began time.Duration
 }
 
-func (h *host) begin(ctx context.Context, f *frame, c Call, refs []ref) running {
+func (h *host) begin(ctx context.Context, f *frame, c Call, items []row) running {
 	f.away, f.sent = 0, nil
 	h.stats.active.Add(1)
 	if hooks := h.engine.hooks; hooks != nil {
-		c.Node, c.Lane, c.Traces = h.name, f.lane, traces(refs)
+		c.Node, c.Lane, c.Traces = h.name, f.lane, traces(items)
 		ctx = hooks.Begin(ctx, c)
 	}
 	return running{ctx: ctx, call: c, began: h.engine.now()}
@@ -214,14 +198,17 @@ func (h *host) end(run running, f *frame, err error) {
 	}
 }
 
-// try runs a stage's code; a panic becomes an error that names the stage.
-func (h *host) try(code func() error) (err error) {
-	var catcher panics.Catcher
+// try runs a stage's code; a panic becomes an error that names the stage. The catcher is used up by a panic.
+func (h *host) try(catcher *panics.Catcher, code func() error) (err error) {
 	catcher.Try(func() { err = code() })
-	r := catcher.Recovered()
-	if r == nil {
-		return err
+	if r := catcher.Recovered(); r != nil {
+		*catcher = panics.Catcher{}
+		return h.panicked(r)
 	}
+	return err
+}
+
+func (h *host) panicked(r *panics.Recovered) error {
 	h.log.Error("stage panicked", "panic", fmt.Sprint(r.Value), "stack", string(r.Stack))
 	if cause, ok := r.Value.(error); ok {
 		return fault.Wrap(fault.Internal, cause, "stage %q panicked", h.name)
