@@ -114,16 +114,20 @@ func (s *sender) room(bytes int) bool {
 func (s *sender) push(it item) (number uint64, wake bool) {
 	it.end = s.lastEnd() + uint64(it.bytes)
 	s.items = append(s.items, it)
-	waiting := s.last() - s.next + 1
-	return s.last(), waiting == 1 || waiting >= uint64(s.maxBatch) || s.waitingBytes() >= s.maxFrame
+	return s.last(), s.waiting() == 1 || s.fillsFrame()
 }
 
-// waitingBytes counts what has a number and is not on the wire.
-func (s *sender) waitingBytes() int {
+// waiting counts the items that have a number and are not on the wire.
+func (s *sender) waiting() int { return int(s.last() - s.next + 1) }
+
+// fillsFrame reports whether what waits is enough for a full batch, by items or by bytes.
+func (s *sender) fillsFrame() bool {
+	bytes := s.buffered()
 	if i := s.next - s.committed - 1; i > 0 {
-		return int(s.lastEnd() - s.items[i-1].end)
+		bytes = int(s.lastEnd() - s.items[i-1].end)
 	}
-	return s.buffered()
+	n := s.waiting()
+	return n >= s.maxBatch || frameOverhead+bytes+n*itemOverhead >= s.maxFrame
 }
 
 // flush lifts linger for everything numbered so far.
@@ -148,8 +152,7 @@ func (s *sender) frame(now time.Time) (f frame, at time.Time) {
 
 // dueAt returns when the waiting items are to go out; the zero time means now.
 func (s *sender) dueAt() time.Time {
-	waiting := s.last() - s.next + 1
-	if s.next <= max(s.sent, s.flushTo) || waiting >= uint64(s.maxBatch) || s.waitingBytes() >= s.maxFrame {
+	if s.next <= max(s.sent, s.flushTo) || s.fillsFrame() {
 		return time.Time{}
 	}
 	linger := s.linger
