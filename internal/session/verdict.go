@@ -64,6 +64,9 @@ func (r *Refusal) Error() string {
 	return "not taken"
 }
 
+// Refused says, as graph.Refuser, that a refusal is no failure of the stage that returns it.
+func (r *Refusal) Refused() bool { return true }
+
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Cause }
 

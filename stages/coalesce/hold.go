@@ -1,0 +1,69 @@
+package coalesce
+
+import (
+	"time"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/session"
+)
+
+// hold is what has been gathered of one lane, in the order it came. It keeps less than its limits; what reaches them
+// is full and goes. One goroutine at a time.
+type hold struct {
+	maxItems int
+	maxBytes int64
+
+	batches []*graph.Batch[session.Op]
+	items   int
+	bytes   int64
+	since   time.Time // when the oldest came; set while items > 0
+}
+
+// add takes a batch and returns what is full now, in order, each with at most maxItems.
+func (h *hold) add(now time.Time, b *graph.Batch[session.Op]) (full []*graph.Batch[session.Op]) {
+	if h.items > 0 && h.bytes+b.Bytes() > h.maxBytes {
+		full = append(full, h.release())
+	}
+	for b.Len() > 0 {
+		var part *graph.Batch[session.Op]
+		part, b = split(b, h.maxItems-h.items)
+		h.keep(now, part)
+		if h.items >= h.maxItems || h.bytes >= h.maxBytes {
+			full = append(full, h.release())
+		}
+	}
+	return full
+}
+
+func (h *hold) keep(now time.Time, b *graph.Batch[session.Op]) {
+	if h.items == 0 {
+		h.since = now
+	}
+	h.batches = append(h.batches, b)
+	h.items += b.Len()
+	h.bytes += b.Bytes()
+}
+
+// release gives up everything held, as one batch.
+func (h *hold) release() *graph.Batch[session.Op] {
+	b := graph.Concat(h.batches...)
+	clear(h.batches)
+	h.batches, h.items, h.bytes = h.batches[:0], 0, 0
+	return b
+}
+
+// split cuts a batch after n items at most; the rest is empty when nothing is left.
+func split(b *graph.Batch[session.Op], n int) (head, rest *graph.Batch[session.Op]) {
+	if b.Len() <= n {
+		return b, &graph.Batch[session.Op]{}
+	}
+	return graph.Take(b, span(0, n)), graph.Take(b, span(n, b.Len()))
+}
+
+func span(from, to int) []int {
+	indexes := make([]int, 0, to-from)
+	for i := from; i < to; i++ {
+		indexes = append(indexes, i)
+	}
+	return indexes
+}

@@ -1,0 +1,54 @@
+package decode
+
+import (
+	"context"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+)
+
+// Spaces knows the spaces by name. Safe for concurrent use.
+type Spaces interface {
+	Space(name string) (memory.Space, bool)
+}
+
+// Register adds the kind `decode`.
+func Register(r *graph.Registry) {
+	graph.Register(r, "decode", graph.Doc{
+		Summary: "Checks what came off the wire and turns it into ops; what can never be stored becomes a stored rejection.",
+		Traits:  graph.Traits{Fused: true},
+	}, struct{}{}, func(_ struct{}, d graph.Deps) (graph.Stage[session.Incoming, session.Op], error) {
+		return &stage{spaces: graph.Use[Spaces](d)}, nil
+	})
+}
+
+// stage has no state of its own: safe for concurrent use.
+type stage struct {
+	spaces *graph.Handle[Spaces]
+}
+
+// Process implements graph.Stage.
+func (s *stage) Process(ctx context.Context, in *graph.Batch[session.Incoming], out graph.Port[session.Op]) error {
+	ops := make([]session.Op, in.Len())
+	var from *session.Attachment
+	var space memory.Space
+	for i := range in.Items {
+		item := &in.Items[i]
+		if item.From != from {
+			from, space = item.From, s.space(item.From.Space)
+		}
+		ops[i] = decode(item, &space)
+		if ops[i].Kind == memory.OpRejected {
+			in.Mark(i, uint8(session.Rejected))
+		}
+	}
+	return out.Send(ctx, graph.Map(in, ops))
+}
+
+func (s *stage) space(name string) memory.Space {
+	if space, ok := s.spaces.Get().Space(name); ok {
+		return space
+	}
+	return memory.Space{Name: name, Metric: memory.Cosine}
+}

@@ -1,0 +1,107 @@
+package decode
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+)
+
+// The names of the two encodings, as clients know them.
+const (
+	listField   = "embedding"
+	packedField = "embedding_f32"
+)
+
+// componentBytes is the size of a component in the packed encoding.
+const componentBytes = 4
+
+// decodeVector returns the one vector of an observation, owned by it, or says what is wrong with it.
+func decodeVector(raw *session.RawObservation, space *memory.Space) ([]float32, *memory.Rejection) {
+	switch {
+	case len(raw.Embedding) > 0 && len(raw.EmbeddingF32) > 0:
+		return nil, invalid(packedField, "embedding and embedding_f32 are both given; send one of them")
+	case len(raw.Embedding) > 0:
+		return checkList(raw.Embedding, space)
+	case len(raw.EmbeddingF32) > 0:
+		return unpack(raw.EmbeddingF32, space)
+	}
+	return nil, invalid(listField, "there is no vector; give embedding or embedding_f32")
+}
+
+// checkList takes the list as it is: the frame that it came in belongs to the pipeline.
+func checkList(list []float32, space *memory.Space) ([]float32, *memory.Rejection) {
+	if r := checkDimension(listField, len(list), space); r != nil {
+		return nil, r
+	}
+	var seen components
+	for _, x := range list {
+		seen.add(math.Float32bits(x))
+	}
+	return list, seen.check(listField, list, space)
+}
+
+func unpack(packed []byte, space *memory.Space) ([]float32, *memory.Rejection) {
+	if len(packed)%componentBytes != 0 {
+		return nil, invalid(packedField, "%d bytes are not a multiple of %d, the size of a float32", len(packed), componentBytes)
+	}
+	if r := checkDimension(packedField, len(packed)/componentBytes, space); r != nil {
+		return nil, r
+	}
+	vector := make([]float32, len(packed)/componentBytes)
+	var seen components
+	for i := range vector {
+		bits := binary.LittleEndian.Uint32(packed[componentBytes*i:])
+		vector[i] = math.Float32frombits(bits)
+		seen.add(bits)
+	}
+	return vector, seen.check(packedField, vector, space)
+}
+
+func checkDimension(field string, n int, space *memory.Space) *memory.Rejection {
+	switch {
+	case space.Dimension != 0 && n != space.Dimension:
+		return invalid(field, "space %q has dimension %d, got %d", space.Name, space.Dimension, n)
+	case n > memory.MaxDimension:
+		return invalid(field, "%d components, the most is %d", n, memory.MaxDimension)
+	}
+	return nil
+}
+
+// components learns from the bits of a vector's components, in the one pass over them, what is wrong with it.
+type components struct {
+	unbounded uint32 // not 0: some component is NaN or infinite
+	nonzero   uint32 // 0: all are 0 or -0
+}
+
+const (
+	exponentBits = 0x7f800000 // all set in NaN and the infinities only
+	signBit      = 1 << 31
+)
+
+// add is branchless, since it runs for each component received.
+func (c *components) add(bits uint32) {
+	// Adding the exponent's lowest bit carries into the sign's place only from an exponent of all ones.
+	c.unbounded |= (bits&exponentBits + exponentBits&-exponentBits) & signBit
+	c.nonzero |= bits &^ signBit
+}
+
+func (c *components) check(field string, vector []float32, space *memory.Space) *memory.Rejection {
+	if c.unbounded != 0 {
+		return unboundedAt(field, vector)
+	}
+	if c.nonzero == 0 && space.Metric == memory.Cosine {
+		return invalid(field, "all %d components are zero, which has no direction under cosine", len(vector))
+	}
+	return nil
+}
+
+func unboundedAt(field string, vector []float32) *memory.Rejection {
+	for i, x := range vector {
+		if x-x != 0 { // NaN and the infinities only
+			return invalid(field, "component %d is %v; every component must be finite", i, x)
+		}
+	}
+	return nil
+}
