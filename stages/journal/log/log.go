@@ -19,6 +19,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/engram-stream/engram/internal/fault"
 )
 
 // Limits. A record's offsets are 32 bits wide, and a group may start just below the roll size; options.go's check holds
@@ -140,10 +142,11 @@ type Log struct {
 	written  atomic.Uint64
 	failures atomic.Uint64
 
-	// files is held shared by whoever reads from a segment, exclusively by Close when it closes them. The committer
-	// never takes it, so readers can not block it.
-	files  sync.RWMutex
-	closed bool // guarded by files
+	// Readers count themselves in readers, unless closed; Close sets closed and waits for them before it closes the
+	// files. So a read may happen inside a replay, and the committer never waits for a reader.
+	reading sync.Mutex
+	closed  bool           // guarded by reading
+	readers sync.WaitGroup // added to under reading, while not closed
 }
 
 // Open scans the log in o.Dir (made if missing), calls visit for each record in order, and starts the committer. An
@@ -177,13 +180,31 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	l.kick()
 	<-l.stopped
-	l.files.Lock()
-	defer l.files.Unlock()
-	if l.closed {
+	if !l.endReading() {
 		return nil
 	}
-	l.closed = true
 	return closeAll(l.segments)
+}
+
+// beginRead counts a reader in; he calls readers.Done. An error says that the log is closed.
+func (l *Log) beginRead(op string) error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	if l.closed {
+		return fault.New(fault.Unavailable, "the journal is closed").WithOp(op)
+	}
+	l.readers.Add(1)
+	return nil
+}
+
+// endReading lets no reader in any more and waits until the last has left; false when that was done before.
+func (l *Log) endReading() bool {
+	l.reading.Lock()
+	closed := l.closed
+	l.closed = true
+	l.reading.Unlock()
+	l.readers.Wait()
+	return !closed
 }
 
 // Durable returns the last durable record and item.

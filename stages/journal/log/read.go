@@ -14,11 +14,10 @@ import (
 // such durable item, a fault.Corrupt that its bytes are damaged; both name the place. Two small reads, no lock shared
 // with the committer.
 func (l *Log) Read(o Ordinal, dst []byte) ([]byte, error) {
-	l.files.RLock()
-	defer l.files.RUnlock()
-	if l.closed {
-		return dst, fault.New(fault.Unavailable, "the journal is closed").WithOp("read journal")
+	if err := l.beginRead("read journal"); err != nil {
+		return dst, err
 	}
+	defer l.readers.Done()
 	v := l.view.Load()
 	e, index, ok := v.find(o)
 	if !ok {
@@ -63,11 +62,10 @@ func readFull(s *segment, b []byte, at int64) error {
 // Replay calls fn for each record that is durable when it is called, in order, checking every byte. It ends with fn's
 // error, the context's, or a fault.Corrupt. Appends go on meanwhile.
 func (l *Log) Replay(ctx context.Context, fn func(Entry) error) error {
-	l.files.RLock()
-	defer l.files.RUnlock()
-	if l.closed {
-		return fault.New(fault.Unavailable, "the journal is closed").WithOp("replay journal")
+	if err := l.beginRead("replay journal"); err != nil {
+		return err
 	}
+	defer l.readers.Done()
 	v := l.view.Load()
 	for _, s := range v.segments {
 		err := replaySegment(ctx, s, v.lsn, fn)

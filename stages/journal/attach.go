@@ -1,0 +1,173 @@
+package journal
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+	"github.com/engram-stream/engram/stages/journal/log"
+)
+
+const (
+	tokenBytes     = 16
+	sessionIDBytes = 16
+	sessionPrefix  = "s" // what a client may resume; unary sessions have others
+)
+
+// OpenSession opens a new session, or resumes one in its next epoch; that is durable when it returns. From the moment
+// of deciding on, what older attachments append is superseded.
+//
+// Errors: fault.NotFound SESSION_EXPIRED (unknown or expired), fault.PermissionDenied (wrong token),
+// fault.FailedPrecondition (another space; or the client saw more committed than there is, both numbers said),
+// fault.InvalidArgument (detach TTL), fault.ResourceExhausted (a new space over the limit), fault.StorageUnavailable.
+func (s *Store) OpenSession(ctx context.Context, q session.OpenRequest) (session.Grant, error) {
+	room, err := s.reserveControl(ctx, 1)
+	if err != nil {
+		return session.Grant{}, err
+	}
+	defer room.Release()
+	open := s.openNew
+	if q.SessionID != "" {
+		open = s.resume
+	}
+	g, c, err := open(q, room)
+	if err != nil {
+		return session.Grant{}, err
+	}
+	if err := await(ctx, c.commit); err != nil {
+		s.DetachSession(g.SessionID, g.Epoch)
+		return session.Grant{}, err
+	}
+	return s.withSpace(g, q.Space), nil
+}
+
+// withSpace adds the space to a grant; one that nobody has written to yet has its name only.
+func (s *Store) withSpace(g session.Grant, name string) session.Grant {
+	sp, ok := s.Space(name)
+	if !ok {
+		sp = memory.Space{Name: name}
+	}
+	g.Space = sp
+	return g
+}
+
+func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (session.Grant, change, error) {
+	ttl, err := settleTTL(q.DetachTTL, s.detachTTL)
+	if err != nil {
+		return session.Grant{}, change{}, err
+	}
+	token := randomBytes(tokenBytes)
+	r := &openedRecord{Session: sessionPrefix + newID(), Space: q.Space, TokenHash: sha256.Sum256(token), TTL: ttl}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	if s.state.spaces[q.Space] == nil && len(s.state.spaces) >= maxSpaces {
+		return session.Grant{}, change{}, tooManySpaces(q.Space)
+	}
+	r.At = s.now().UnixNano()
+	c, err := s.commit(room, nil, r)
+	if err != nil {
+		return session.Grant{}, change{}, err
+	}
+	s.presence.attach(r.Session, 1)
+	return session.Grant{SessionID: r.Session, Token: token, Epoch: 1, DetachTTL: ttl}, c, nil
+}
+
+func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (session.Grant, change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	now := s.now()
+	if s.presence.expired(q.SessionID, now) {
+		return session.Grant{}, change{}, sessionGone(q.SessionID)
+	}
+	r, err := s.state.decideResume(q, now.UnixNano())
+	if err != nil {
+		return session.Grant{}, change{}, err
+	}
+	c, err := s.commit(room, nil, r)
+	if err != nil {
+		return session.Grant{}, change{}, err
+	}
+	se := s.state.sessions[r.Session]
+	s.presence.attach(se.id, se.epoch)
+	return session.Grant{
+		SessionID: se.id, Epoch: se.epoch, Resumed: true, Committed: se.expected - 1, Version: se.version,
+		Rejected: rejectedWithin(se.rejected, q.LastCommitted+1, se.expected-1), DetachTTL: se.ttl,
+	}, c, nil
+}
+
+// EndSession ends a session for good; that is durable when it returns. A fault.Aborted says that a newer attachment has
+// taken it over, a fault.NotFound that it is unknown or has expired.
+func (s *Store) EndSession(ctx context.Context, id string, epoch uint64) error {
+	room, err := s.reserveControl(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer room.Release()
+	c, err := s.end(id, epoch, room)
+	if err != nil {
+		return err
+	}
+	err = await(ctx, c.commit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if se := s.state.sessions[id]; se == nil || se.epoch != epoch {
+		s.presence.forgetEpoch(id, epoch)
+	}
+	return err
+}
+
+func (s *Store) end(id string, epoch uint64, room *log.Reservation) (change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	se := s.state.sessions[id]
+	if se == nil || se.unary {
+		return change{}, sessionGone(id)
+	}
+	if se.epoch != epoch {
+		return change{}, fault.New(fault.Aborted, "a newer stream has taken the session over").WithOp("end session").
+			WithSubject("session " + id).WithReason("FENCED")
+	}
+	return s.commit(room, nil, &endedRecord{Session: id, Epoch: epoch, At: s.now().UnixNano()})
+}
+
+// DetachSession starts the session's time to live, counted anew with each op of it that still arrives. An older epoch
+// than the session's changes nothing, nor does an unknown session.
+func (s *Store) DetachSession(id string, epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	se := s.state.sessions[id]
+	if se == nil {
+		s.presence.forgetEpoch(id, epoch)
+		return
+	}
+	if !se.unary && s.presence.detach(id, epoch, s.now().Add(se.ttl)) {
+		s.kickSweeper()
+	}
+}
+
+// touch keeps a detached session that still appends from expiring. Callers hold mu.
+func (s *Store) touch(id string, now time.Time) {
+	if se := s.state.sessions[id]; se != nil {
+		s.presence.refresh(id, now.Add(se.ttl))
+	}
+}
+
+// newID returns 16 random bytes in lower-case base32 without padding: 26 characters.
+func newID() string {
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(randomBytes(sessionIDBytes)))
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: see crypto/rand
+	return b
+}

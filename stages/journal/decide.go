@@ -1,0 +1,200 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+)
+
+// Limits on how long a session outlives its stream.
+const (
+	defaultDetachTTL = time.Hour
+	minDetachTTL     = time.Minute
+	maxDetachTTL     = 7 * 24 * time.Hour
+)
+
+// offer is a run of ops that asks to be appended: numbers first, first+1, … of one attachment.
+type offer struct {
+	from       *session.Attachment
+	first      uint64
+	dimensions []int // one an op; 0: it has no vector
+}
+
+func (o *offer) last() uint64 { return o.first + uint64(len(o.dimensions)) - 1 }
+
+// decision is what becomes of an offer. With a refusal, nothing of it is appended. Else the ops from skip on are; those
+// before are known already, and duplicate says so.
+type decision struct {
+	refusal   *session.Refusal
+	skip      int
+	duplicate *session.Refusal // for the skipped; nil when there are none
+
+	create      *spaceRecord // to be appended first, when the space is new or gets its dimension now
+	incarnation uint64
+	base        memory.Version
+	dimension   int   // the space's from now on; 0: still open
+	mismatched  []int // indexes, from skip on, of ops whose vector is of another dimension: they become rejected ops
+}
+
+// decide judges an offer against the state, at time at (nanoseconds). It changes nothing.
+func (s *state) decide(o *offer, at int64) decision {
+	se := s.sessions[o.from.SessionID]
+	expected := uint64(1)
+	switch {
+	case se == nil && !o.from.Unary:
+		return decision{refusal: &session.Refusal{Verdict: session.Superseded, Cause: sessionGone(o.from.SessionID)}}
+	case se != nil && (se.epoch != o.from.Epoch || se.space != o.from.Space):
+		return decision{refusal: session.ErrSuperseded}
+	case se != nil:
+		expected = se.expected
+	}
+	if o.first > expected {
+		return decision{refusal: &session.Refusal{Verdict: session.Nacked, Nack: session.NackSequenceGap, Expected: expected}}
+	}
+	if o.last() < expected {
+		return decision{refusal: duplicateOf(se, o.first, o.last())}
+	}
+	d := decision{skip: int(expected - o.first)}
+	if d.skip > 0 {
+		d.duplicate = duplicateOf(se, o.first, expected-1)
+	}
+	s.place(&d, o, at)
+	return d
+}
+
+// duplicateOf refuses numbers that the session has consumed before.
+func duplicateOf(se *sess, first, last uint64) *session.Refusal {
+	if se == nil { // number 0: nobody's, and no session's first
+		return &session.Refusal{Verdict: session.Duplicate}
+	}
+	return &session.Refusal{
+		Verdict: session.Duplicate, Durable: se.last, Version: se.version, Rejected: rejectedWithin(se.rejected, first, last),
+	}
+}
+
+// place finds the versions and the dimension for an offer that will be appended.
+func (s *state) place(d *decision, o *offer, at int64) {
+	sp, name := s.spaces[o.from.Space], o.from.Space
+	if sp == nil && len(s.spaces) >= maxSpaces {
+		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Cause: tooManySpaces(name)}
+		return
+	}
+	first := firstDimension(o.dimensions[d.skip:])
+	d.base, d.dimension = 1, first
+	switch {
+	case sp == nil:
+		d.incarnation = s.incarnation + 1
+		d.create = &spaceRecord{Space: name, Incarnation: d.incarnation, Dimension: first, Metric: memory.Cosine, At: at}
+	case sp.Dimension == 0 && first != 0:
+		d.base, d.incarnation = sp.next, sp.Incarnation
+		d.create = &spaceRecord{Space: name, Incarnation: sp.Incarnation, Dimension: first, Metric: sp.Metric, At: at}
+	default:
+		d.base, d.incarnation, d.dimension = sp.next, sp.Incarnation, sp.Dimension
+	}
+	for i, dimension := range o.dimensions[d.skip:] {
+		if dimension != 0 && dimension != d.dimension {
+			d.mismatched = append(d.mismatched, d.skip+i)
+		}
+	}
+}
+
+func firstDimension(dimensions []int) int {
+	for _, d := range dimensions {
+		if d != 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+// decideCreate judges a request for a space. It returns a record to append, or nil when an equal one exists.
+func (s *state) decideCreate(want memory.Space, at int64) (*spaceRecord, error) {
+	if want.Metric == 0 {
+		want.Metric = memory.Cosine
+	}
+	if err := checkSpace(want); err != nil {
+		return nil, err
+	}
+	sp := s.spaces[want.Name]
+	switch {
+	case sp == nil && len(s.spaces) >= maxSpaces:
+		return nil, tooManySpaces(want.Name)
+	case sp == nil:
+		return &spaceRecord{Space: want.Name, Incarnation: s.incarnation + 1, Dimension: want.Dimension, Metric: want.Metric, At: at}, nil
+	case sp.Dimension == want.Dimension && sp.Metric == want.Metric:
+		return nil, nil
+	case sp.Dimension == 0:
+		return &spaceRecord{Space: want.Name, Incarnation: sp.Incarnation, Dimension: want.Dimension, Metric: want.Metric, At: at}, nil
+	}
+	return nil, fault.New(fault.AlreadyExists, "it exists with dimension %d and metric %s, asked for %d and %s",
+		sp.Dimension, sp.Metric, want.Dimension, want.Metric).WithOp("create space").WithSubject(subject(want.Name)).
+		WithHint("a space's dimension and metric never change; choose another name")
+}
+
+func checkSpace(want memory.Space) error {
+	switch {
+	case want.Name == "" || len(want.Name) > memory.MaxSpaceName:
+		return fault.New(fault.InvalidArgument, "a space's name has 1 to %d characters", memory.MaxSpaceName).WithField("space.name")
+	case want.Dimension < 1 || want.Dimension > memory.MaxDimension:
+		return fault.New(fault.InvalidArgument, "dimension %d is not between 1 and %d", want.Dimension, memory.MaxDimension).
+			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.dimension")
+	case want.Metric > memory.L2:
+		return fault.New(fault.InvalidArgument, "metric %d is unknown", want.Metric).
+			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.metric")
+	}
+	return nil
+}
+
+// decideResume judges a request to resume; it returns the record to append. It changes nothing.
+func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, error) {
+	se := s.sessions[q.SessionID]
+	if se == nil || se.unary {
+		return nil, sessionGone(q.SessionID)
+	}
+	hash := sha256.Sum256(q.Token)
+	if subtle.ConstantTimeCompare(hash[:], se.tokenHash[:]) != 1 {
+		return nil, fault.New(fault.PermissionDenied, "the resume token is not this session's").WithOp("open session").
+			WithSubject("session " + q.SessionID).WithField("hello.resume_token").WithReason("WRONG_TOKEN").
+			WithHint("send the token that the session's Welcome gave")
+	}
+	if se.space != q.Space {
+		return nil, fault.New(fault.FailedPrecondition, "the session belongs to space %q, not to %q", se.space, q.Space).WithOp("open session").
+			WithSubject("session " + q.SessionID).WithField("hello.space").WithReason("WRONG_SPACE")
+	}
+	if committed := se.expected - 1; q.LastCommitted > committed {
+		return nil, fault.New(fault.FailedPrecondition, "the client saw %d committed, the server has %d", q.LastCommitted, committed).
+			WithOp("open session").WithSubject("session " + q.SessionID).WithField("hello.last_committed_sequence").
+			WithReason("COMMITTED_AHEAD").
+			WithHint("the server's data was restored from an older copy; open a new session and decide what to send again")
+	}
+	return &resumedRecord{Session: se.id, Epoch: se.epoch + 1, LastCommitted: q.LastCommitted, At: at}, nil
+}
+
+// settleTTL settles how long a new session outlives its stream; a client that does not ask gets usual.
+func settleTTL(asked, usual time.Duration) (time.Duration, error) {
+	switch {
+	case asked == 0:
+		return usual, nil
+	case asked < minDetachTTL || asked > maxDetachTTL:
+		return 0, fault.New(fault.InvalidArgument, "detach_ttl %s is not between %s and %s", asked, minDetachTTL, maxDetachTTL).
+			WithOp("open session").WithField("hello.detach_ttl")
+	}
+	return asked, nil
+}
+
+func sessionGone(id string) error {
+	return fault.New(fault.NotFound, "the session is unknown or has expired").WithOp("open session").
+		WithSubject("session " + id).WithField("hello.session_id").WithReason("SESSION_EXPIRED").
+		WithHint("open a new session; to store again what may be stored already, give explicit memory ids")
+}
+
+func tooManySpaces(name string) error {
+	return fault.New(fault.ResourceExhausted, "there are %d spaces already, which is the limit", maxSpaces).
+		WithOp("create space").WithSubject(subject(name))
+}
+
+func subject(space string) string { return "space \"" + space + "\"" }

@@ -1,0 +1,129 @@
+package journal
+
+import (
+	"container/heap"
+	"time"
+)
+
+// presence knows which sessions have a stream now, and when the others expire. It is no part of the state: after a
+// restart every session is detached, from then on. Not safe for concurrent use.
+type presence struct {
+	attached    map[string]uint64 // session → the epoch of its stream
+	detached    map[string]*absence
+	byDeadline  absences
+	maxDetached int
+}
+
+// absence is one detached session.
+type absence struct {
+	id       string
+	epoch    uint64
+	deadline time.Time
+	index    int // in the heap
+}
+
+func newPresence(maxDetached int) presence {
+	return presence{attached: map[string]uint64{}, detached: map[string]*absence{}, maxDetached: maxDetached}
+}
+
+func (p *presence) counts() (attached, detached int) { return len(p.attached), len(p.detached) }
+
+// knows reports whether a session is attached or detached.
+func (p *presence) knows(id string) bool {
+	_, attached := p.attached[id]
+	return attached || p.detached[id] != nil
+}
+
+// attach marks a session as served by a stream of the epoch.
+func (p *presence) attach(id string, epoch uint64) {
+	p.forget(id)
+	p.attached[id] = epoch
+}
+
+// detach starts a session's time to live, unless a newer stream serves it.
+func (p *presence) detach(id string, epoch uint64, deadline time.Time) bool {
+	if p.attached[id] > epoch {
+		return false
+	}
+	p.forget(id)
+	a := &absence{id: id, epoch: epoch, deadline: deadline}
+	p.detached[id] = a
+	heap.Push(&p.byDeadline, a)
+	return true
+}
+
+// refresh moves the deadline of a detached session.
+func (p *presence) refresh(id string, deadline time.Time) {
+	if a := p.detached[id]; a != nil {
+		a.deadline = deadline
+		heap.Fix(&p.byDeadline, a.index)
+	}
+}
+
+// forget removes a session.
+func (p *presence) forget(id string) {
+	delete(p.attached, id)
+	if a := p.detached[id]; a != nil {
+		heap.Remove(&p.byDeadline, a.index)
+		delete(p.detached, id)
+	}
+}
+
+// forgetEpoch removes a session unless a newer stream serves it.
+func (p *presence) forgetEpoch(id string, epoch uint64) {
+	if p.attached[id] <= epoch {
+		p.forget(id)
+	}
+}
+
+// expired reports whether a detached session's time is over.
+func (p *presence) expired(id string, now time.Time) bool {
+	a := p.detached[id]
+	return a != nil && now.After(a.deadline)
+}
+
+// over reports whether there are more detached sessions than allowed.
+func (p *presence) over() bool { return len(p.detached) > p.maxDetached }
+
+// due returns up to limit sessions that have to go: expired ones, and those nearest to expiry while there are too many.
+// They stay until they are forgotten.
+func (p *presence) due(now time.Time, limit int) []*absence {
+	var out []*absence
+	for len(out) < limit && len(p.byDeadline) > 0 && (p.over() || now.After(p.byDeadline[0].deadline)) {
+		a := heap.Pop(&p.byDeadline).(*absence)
+		delete(p.detached, a.id)
+		out = append(out, a)
+	}
+	for _, a := range out {
+		p.detached[a.id] = a
+		heap.Push(&p.byDeadline, a)
+	}
+	return out
+}
+
+// absences is a heap by deadline.
+type absences []*absence
+
+func (h absences) Len() int           { return len(h) }
+func (h absences) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
+func (h absences) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (h *absences) Push(x any) {
+	a := x.(*absence)
+	a.index = len(*h)
+	*h = append(*h, a)
+}
+
+// Pop implements heap.Interface.
+func (h *absences) Pop() any {
+	old := *h
+	last := len(old) - 1
+	a := old[last]
+	old[last] = nil
+	*h = old[:last]
+	return a
+}

@@ -1,0 +1,135 @@
+package journal
+
+import (
+	"slices"
+
+	"github.com/engram-stream/engram/stages/journal/log"
+)
+
+func (s *state) applyOpened(lsn log.LSN, r *openedRecord) error {
+	if s.sessions[r.Session] != nil {
+		return contradiction(lsn, "session %s is opened twice", r.Session)
+	}
+	now := s.now
+	s.tick(r.At)
+	s.sessions[r.Session] = &sess{
+		id: r.Session, space: r.Space, epoch: 1, expected: 1, tokenHash: r.TokenHash, ttl: r.TTL, opened: r.At,
+	}
+	s.done(lsn, nil, func() {
+		delete(s.sessions, r.Session)
+		s.now = now
+	})
+	return nil
+}
+
+func (s *state) applyResumed(lsn log.LSN, r *resumedRecord) error {
+	se := s.sessions[r.Session]
+	if se == nil || se.unary || r.Epoch != se.epoch+1 || r.LastCommitted >= se.expected {
+		return contradiction(lsn, "session %s is resumed in epoch %d", r.Session, r.Epoch)
+	}
+	before, now := *se, s.now
+	s.tick(r.At)
+	se.epoch = r.Epoch
+	se.rejected = rejectedWithin(se.rejected, r.LastCommitted+1, se.expected)
+	s.done(lsn, nil, func() { *se, s.now = before, now })
+	return nil
+}
+
+func (s *state) applyEnded(lsn log.LSN, r *endedRecord) error {
+	se := s.sessions[r.Session]
+	if se == nil || se.unary || r.Epoch != se.epoch {
+		return contradiction(lsn, "session %s is ended in epoch %d", r.Session, r.Epoch)
+	}
+	now := s.now
+	s.tick(r.At)
+	delete(s.sessions, r.Session)
+	s.done(lsn, nil, func() {
+		s.sessions[r.Session] = se
+		s.now = now
+	})
+	return nil
+}
+
+// openUnary opens the session of a unary call with its first unit.
+func (s *state) openUnary(r *unitRecord) (se *sess, undo func()) {
+	se = &sess{
+		id: r.Session, space: r.Space, epoch: r.Epoch, expected: 1, opened: max(s.now, r.At), unary: true, remember: r.Remember,
+	}
+	s.sessions[se.id] = se
+	line := s.line(se)
+	line.pushBack(se)
+	return se, func() {
+		line.popBack()
+		delete(s.sessions, se.id)
+	}
+}
+
+func (s *state) line(se *sess) *fifo {
+	if se.remember {
+		return &s.remembered
+	}
+	return &s.oneShot
+}
+
+// evictUnary forgets the unary sessions that are over the limits of count and age as of the state's clock, except the
+// one in hand, and returns them, oldest first.
+func (s *state) evictUnary(keep *sess) (evicted []*sess) {
+	for _, line := range []struct {
+		*fifo
+		count int
+		age   int64
+	}{{&s.remembered, maxRemembered, int64(rememberFor)}, {&s.oneShot, maxOneShot, int64(oneShotFor)}} {
+		for line.len() > 0 {
+			oldest := line.front()
+			if oldest == keep || (line.len() <= line.count && s.now-oldest.opened <= line.age) {
+				break
+			}
+			line.popFront()
+			delete(s.sessions, oldest.id)
+			evicted = append(evicted, oldest)
+		}
+	}
+	return evicted
+}
+
+// readmitUnary takes an eviction back.
+func (s *state) readmitUnary(evicted []*sess) {
+	for _, se := range slices.Backward(evicted) {
+		s.line(se).pushFront(se)
+		s.sessions[se.id] = se
+	}
+}
+
+// fifo is a queue of sessions in the order of their opening, from which a rollback can take back either end's change.
+type fifo struct {
+	items []*sess
+	head  int // items before it are gone
+}
+
+func (f *fifo) len() int          { return len(f.items) - f.head }
+func (f *fifo) front() *sess      { return f.items[f.head] }
+func (f *fifo) pushBack(se *sess) { f.items = append(f.items, se) }
+
+func (f *fifo) popBack() {
+	last := len(f.items) - 1
+	f.items[last] = nil
+	f.items = f.items[:last]
+}
+
+func (f *fifo) popFront() {
+	f.items[f.head] = nil
+	f.head++
+	if f.head > 1024 && f.head > len(f.items)/2 {
+		f.items = slices.Delete(f.items, 0, f.head)
+		f.head = 0
+	}
+}
+
+func (f *fifo) pushFront(se *sess) {
+	if f.head == 0 {
+		f.items = slices.Insert(f.items, 0, se)
+		return
+	}
+	f.head--
+	f.items[f.head] = se
+}

@@ -1,0 +1,258 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+	"github.com/engram-stream/engram/stages/journal/log"
+)
+
+// Limits of the state. What is beyond one is refused or the oldest goes, as the field it bounds says.
+const (
+	maxSpaces         = 100_000
+	maxRejectedRanges = 1024             // kept a session; the oldest go
+	maxRemembered     = 100_000          // unary calls with a request id; the oldest go
+	rememberFor       = 10 * time.Minute // likewise
+	maxOneShot        = 1 << 16          // other unary calls: only as long as their own batches may still arrive
+	oneShotFor        = time.Minute
+	maxReasonBytes    = 256
+)
+
+// state is the journal's state machine: what the log's records say about spaces and sessions. It is deterministic and
+// has no I/O, goroutine or clock: the same records in the same order make the same state, live or at replay.
+//
+// The live store applies a record when it is appended, before it is durable. Each apply leaves a way back, used by
+// rollback and dropped by settle. Not safe for concurrent use.
+type state struct {
+	spaces      map[string]*space
+	names       []string // of spaces, sorted
+	sessions    map[string]*sess
+	remembered  fifo
+	oneShot     fifo
+	incarnation uint64 // the last one given
+	now         int64  // the latest time any record has told
+
+	steps []step // applied and not settled, oldest first
+}
+
+// space is a space's part of the state.
+type space struct {
+	memory.Space                // Committed is not kept here: see next and public
+	next         memory.Version // the version that the next op takes
+	public       memory.Space   // as of the last settled record; Incarnation 0: not yet
+	last         memory.Durability
+}
+
+// sess is a session's part of the state.
+type sess struct {
+	id        string
+	space     string
+	epoch     uint64
+	expected  uint64 // E: the next sequence number
+	tokenHash [32]byte
+	ttl       time.Duration
+	opened    int64
+	unary     bool
+	remember  bool
+	version   memory.Version          // of the last op; 0: none yet
+	rejected  []session.RejectedRange // ascending; replaced, never changed in place
+
+	// last is the fate of the last append of the session; nil: durable. The store's own: the state carries it only so
+	// that a rollback takes it back too.
+	last memory.Durability
+}
+
+// step is one applied record: how to take it back, and what of it readers may see once it is durable.
+type step struct {
+	lsn    log.LSN
+	back   func()
+	space  *space // nil: the record changed none
+	public memory.Space
+}
+
+func newState() *state {
+	return &state{spaces: map[string]*space{}, sessions: map[string]*sess{}}
+}
+
+// apply takes a record over. An error says that the record contradicts the state; nothing has changed then.
+func (s *state) apply(lsn log.LSN, r record) error {
+	switch r := r.(type) {
+	case *unitRecord:
+		return s.applyUnit(lsn, r)
+	case *spaceRecord:
+		return s.applySpace(lsn, r)
+	case *openedRecord:
+		return s.applyOpened(lsn, r)
+	case *resumedRecord:
+		return s.applyResumed(lsn, r)
+	case *endedRecord:
+		return s.applyEnded(lsn, r)
+	}
+	return contradiction(lsn, "record of type %T", r)
+}
+
+// settle drops the ways back of all records up to the durable one, and lets readers see them.
+func (s *state) settle(durable log.LSN) {
+	n := 0
+	for n < len(s.steps) && s.steps[n].lsn <= durable {
+		if st := s.steps[n]; st.space != nil {
+			st.space.public = st.public
+		}
+		n++
+	}
+	clear(s.steps[:n])
+	s.steps = s.steps[n:]
+}
+
+// rollback takes back every record after the durable one, newest first.
+func (s *state) rollback(durable log.LSN) {
+	s.settle(durable)
+	for _, st := range slices.Backward(s.steps) {
+		st.back()
+	}
+	s.steps = nil
+}
+
+func (s *state) done(lsn log.LSN, changed *space, back func()) {
+	st := step{lsn: lsn, back: back, space: changed}
+	if changed != nil {
+		st.public = changed.Space
+		st.public.Committed = changed.next - 1
+	}
+	s.steps = append(s.steps, st)
+}
+
+// tick moves the state's clock to a record's time; it never goes back.
+func (s *state) tick(at int64) { s.now = max(s.now, at) }
+
+func (s *state) applySpace(lsn log.LSN, r *spaceRecord) error {
+	sp := s.spaces[r.Space]
+	if sp == nil {
+		return s.createSpace(lsn, r)
+	}
+	if sp.Incarnation != r.Incarnation || sp.Dimension != 0 {
+		return contradiction(lsn, "space %q is made again", r.Space)
+	}
+	before, now := *sp, s.now
+	s.tick(r.At)
+	sp.Dimension, sp.Metric = r.Dimension, r.Metric
+	s.done(lsn, sp, func() { restoreSpace(sp, before); s.now = now })
+	return nil
+}
+
+func (s *state) createSpace(lsn log.LSN, r *spaceRecord) error {
+	if r.Incarnation <= s.incarnation {
+		return contradiction(lsn, "space %q has incarnation %d, after %d", r.Space, r.Incarnation, s.incarnation)
+	}
+	incarnation, now := s.incarnation, s.now
+	s.tick(r.At)
+	s.incarnation = r.Incarnation
+	sp := &space{next: 1, Space: memory.Space{
+		Name: r.Space, Incarnation: r.Incarnation, Dimension: r.Dimension, Metric: r.Metric, CreatedAt: time.Unix(0, r.At).UTC(),
+	}}
+	s.spaces[r.Space] = sp
+	s.insertName(r.Space)
+	s.done(lsn, sp, func() {
+		delete(s.spaces, r.Space)
+		s.removeName(r.Space)
+		s.incarnation, s.now = incarnation, now
+	})
+	return nil
+}
+
+// restoreSpace takes a space back, except for what is durable of it.
+func restoreSpace(sp *space, before space) {
+	before.public = sp.public
+	*sp = before
+}
+
+func (s *state) insertName(name string) {
+	i, _ := slices.BinarySearch(s.names, name)
+	s.names = slices.Insert(s.names, i, name)
+}
+
+func (s *state) removeName(name string) {
+	if i, ok := slices.BinarySearch(s.names, name); ok {
+		s.names = slices.Delete(s.names, i, i+1)
+	}
+}
+
+func (s *state) applyUnit(lsn log.LSN, r *unitRecord) error {
+	sp, se := s.spaces[r.Space], s.sessions[r.Session]
+	if err := checkUnit(lsn, r, sp, se); err != nil {
+		return err
+	}
+	undoOpen := func() {}
+	if se == nil {
+		se, undoOpen = s.openUnary(r)
+	}
+	before, now := *se, s.now
+	s.tick(r.At)
+	evicted := s.evictUnary(se)
+	sp.next += memory.Version(r.Count)
+	se.expected += r.Count
+	se.version = sp.next - 1
+	se.rejected = addRejected(se.rejected, r)
+	s.done(lsn, sp, func() {
+		sp.next -= memory.Version(r.Count)
+		s.readmitUnary(evicted)
+		*se, s.now = before, now
+		undoOpen()
+	})
+	return nil
+}
+
+// checkUnit compares a unit with what the state expects of the next one.
+func checkUnit(lsn log.LSN, r *unitRecord, sp *space, se *sess) error {
+	switch {
+	case sp == nil || sp.Incarnation != r.Incarnation:
+		return contradiction(lsn, "unit for space %q incarnation %d, which does not exist", r.Space, r.Incarnation)
+	case sp.next != r.Base:
+		return contradiction(lsn, "unit with version %d in space %q, expected %d", r.Base, r.Space, sp.next)
+	case se == nil && (!r.Unary || r.First != 1):
+		return contradiction(lsn, "unit of session %s, which is not open", r.Session)
+	case se != nil && (se.expected != r.First || se.epoch != r.Epoch || se.space != r.Space):
+		return contradiction(lsn, "unit of session %s from number %d in epoch %d, expected %d in epoch %d",
+			r.Session, r.First, r.Epoch, se.expected, se.epoch)
+	}
+	return nil
+}
+
+// addRejected returns the ranges with those of a unit added, adjacent equal ones joined, the oldest dropped beyond the limit.
+func addRejected(ranges []session.RejectedRange, r *unitRecord) []session.RejectedRange {
+	if len(r.Rejected) == 0 {
+		return ranges
+	}
+	out := slices.Clone(ranges)
+	for _, run := range r.Rejected {
+		next := session.RejectedRange{First: r.First + run.Start, Last: r.First + run.Start + run.Count - 1, Rejection: run.Rejection}
+		if n := len(out); n > 0 && out[n-1].Last+1 == next.First && out[n-1].Rejection == next.Rejection {
+			out[n-1].Last = next.Last
+			continue
+		}
+		out = append(out, next)
+	}
+	return out[max(0, len(out)-maxRejectedRanges):]
+}
+
+// rejectedWithin returns the parts of ascending ranges that lie in [first, last].
+func rejectedWithin(ranges []session.RejectedRange, first, last uint64) []session.RejectedRange {
+	var out []session.RejectedRange
+	for _, r := range ranges {
+		r.First, r.Last = max(r.First, first), min(r.Last, last)
+		if r.First <= r.Last {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func contradiction(lsn log.LSN, format string, args ...any) error {
+	return fault.New(fault.Corrupt, "record %d contradicts those before it: %s", lsn, fmt.Sprintf(format, args...)).
+		WithOp("replay journal").WithReason("JOURNAL_CORRUPT").
+		WithHint("restore the data folder from a copy")
+}
