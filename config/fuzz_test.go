@@ -13,7 +13,9 @@ import (
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	require.NoError(f, err)
-	for _, file := range files {
+	wiring, err := filepath.Glob("testdata/wiring/*.yaml")
+	require.NoError(f, err)
+	for _, file := range append(files, wiring...) {
 		data, err := os.ReadFile(file)
 		require.NoError(f, err)
 		f.Add(data)

@@ -17,21 +17,31 @@ var rewrite = flag.Bool("rewrite", false, "write what the files of testdata give
 
 // Each testdata/*.yaml is a file with mistakes; the .want beside it lists what Parse says of it.
 func TestMistakesAreFoundAndPlaced(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.yaml")
+	golden(t, "testdata/*.yaml", func(_ *Pipeline, problems graph.Diagnostics) graph.Diagnostics { return problems })
+}
+
+// Each testdata/wiring/*.yaml has mistakes in its wiring too; the .want is what `engram validate` says of it.
+func TestWiringMistakesAreFoundInTheSameRun(t *testing.T) {
+	golden(t, "testdata/wiring/*.yaml", func(p *Pipeline, _ graph.Diagnostics) graph.Diagnostics { return Check(p, fakeKinds()) })
+}
+
+func golden(t *testing.T, pattern string, judge func(*Pipeline, graph.Diagnostics) graph.Diagnostics) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			data, err := os.ReadFile(file)
 			require.NoError(t, err)
-			_, problems := Parse(filepath.Base(file), data, fakeKinds(), fakeEnv)
+			got := lines(judge(Parse(filepath.Base(file), data, fakeKinds(), fakeEnv)))
 			want := strings.TrimSuffix(file, ".yaml") + ".want"
 			if *rewrite {
-				require.NoError(t, os.WriteFile(want, []byte(lines(problems)), 0o644))
+				require.NoError(t, os.WriteFile(want, []byte(got), 0o600))
 			}
 			expected, err := os.ReadFile(want)
 			require.NoError(t, err)
-			assert.Equal(t, string(expected), lines(problems))
+			assert.Equal(t, string(expected), got)
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 type (
 	frame struct{}
 	op    struct{}
+	reply struct{}
 
 	fakeSource   struct{ Protocols []string }
 	fakeDecode   struct{}
@@ -84,7 +85,7 @@ func (f fakeLanes) Lanes() int { return f.lanes }
 
 type fakeSink struct{}
 
-func (fakeSink) Deliver(context.Context, *graph.Batch[op]) error { return nil }
+func (fakeSink) Deliver(context.Context, *graph.Batch[reply]) error { return nil }
 
 // holding says how much coalesce may hold back, for the liveness check.
 type holding struct {
@@ -115,8 +116,8 @@ func fakeKinds() *graph.Registry {
 	registerFake[fakeJournal, op, op](r, "journal", graph.Traits{Ordered: true},
 		fakeJournal{Store: "embedded", Fsync: "always", Segment: fakeSegment{Bytes: 1 << 20}})
 	registerFake[struct{}, op, op](r, "index", graph.Traits{Ordered: true}, struct{}{})
-	registerFake[struct{}, op, op](r, "notify", graph.Traits{Fused: true}, struct{}{})
-	graph.RegisterSink(r, "origin", graph.Doc{}, struct{}{}, func(struct{}, graph.Deps) (graph.Sink[op], error) { return fakeSink{}, nil })
+	registerFake[struct{}, op, reply](r, "notify", graph.Traits{Fused: true}, struct{}{})
+	graph.RegisterSink(r, "origin", graph.Doc{}, struct{}{}, func(struct{}, graph.Deps) (graph.Sink[reply], error) { return fakeSink{}, nil })
 	return r
 }
 

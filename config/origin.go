@@ -64,6 +64,9 @@ func (p *Pipeline) Override(overrides ...Override) {
 		r.value(n, o.Path, p.setting(o.Path))
 		p.problems = append(p.problems, r.problems...)
 		p.origins[o.Path] = Origin{o.Layer, r.at(n)}
+		if strings.HasPrefix(o.Path, "budget.") {
+			p.Spec.BudgetPos = r.at(n)
+		}
 	}
 	p.respec()
 }
@@ -73,6 +76,9 @@ func (p *Pipeline) Origin(path string) Origin { return p.origins[path] }
 
 // note remembers which settings a reader found.
 func (p *Pipeline) note(r *reader, layer Layer) {
+	if n := r.values["budget"]; n != nil {
+		p.Spec.BudgetPos = r.at(n)
+	}
 	for _, path := range settingPaths() {
 		if n := r.values[path]; n != nil && !slices.Contains(r.failed, path) {
 			p.origins[path] = Origin{layer, r.at(n)}

@@ -25,6 +25,7 @@ func TestFlagsWinOverEnvironmentOverFileOverDefaults(t *testing.T) {
 	assert.Equal(t, "/env", p.Data)
 	assert.Equal(t, graph.ByteSize(1<<30), p.Budget.Bytes)
 	assert.Equal(t, int64(1<<30), p.Spec.Budget.Bytes, "the graph is built with it")
+	assert.Equal(t, "ENGRAM_BUDGET_BYTES", p.Spec.BudgetPos.String())
 	assert.Equal(t, 2, p.Recall.Workers, "an empty variable counts as unset")
 	assert.Equal(t, 1, p.Limits.Streams)
 

@@ -105,7 +105,6 @@ func addressProblem(address string) string {
 // respec carries the settings that the wiring depends on into the spec.
 func (p *Pipeline) respec() {
 	p.Spec.Budget = graph.Window{Items: p.Budget.Items, Bytes: int64(p.Budget.Bytes)}
-	p.Spec.BudgetPos = p.origins["budget.items"].Pos
 	for i := range p.Spec.Nodes {
 		if n := &p.Spec.Nodes[i]; n.Role == graph.RoleSource {
 			n.Offers = graph.Window{Items: offerItems, Bytes: int64(p.Limits.MessageBytes)}

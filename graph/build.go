@@ -30,7 +30,8 @@ type planNode struct {
 	kind  *Kind // nil: unknown
 	built node  // nil: not built
 
-	up     []*planNode // resolved, one an entry of From that names a node
+	up     []*planNode // resolved, one an entry of From that names a node, or seems to
+	upPos  []Position  // of those entries
 	down   []*planNode // one, or the wiring is refused
 	lanes  int         // of its input
 	batch  batchBound  // the largest it may send

@@ -54,7 +54,9 @@ func (p *plan) checkCharges() {
 			continue
 		}
 		var charging, last *planNode
-		for n := source; n != nil && n.kind != nil; n = n.next() {
+		seen := make(map[*planNode]bool) // a way may lead into a cycle
+		for n := source; n != nil && n.kind != nil && !seen[n]; n = n.next() {
+			seen[n] = true
 			if n.kind.Doc.Traits.Charges && charging != nil && !reported[n] {
 				reported[n] = true
 				p.report(n.Pos, fmt.Sprintf("remove %q or %q", charging.Name, n.Name),
@@ -64,7 +66,7 @@ func (p *plan) checkCharges() {
 			}
 			last = n
 		}
-		if charging == nil && last.Role == RoleSink {
+		if charging == nil && last != nil && last.Role == RoleSink {
 			p.report(source.Pos, p.hintCharge(), "nothing between %q and %q charges the budget, so memory has no bound", source.Name, last.Name)
 		}
 	}
@@ -100,8 +102,9 @@ func (p *plan) checkLiveness() {
 	}
 	holders := make([]*planNode, 0, len(p.order))
 	for _, n := range p.order {
-		// What follows a node that could not be judged cannot be judged either.
-		n.judged = n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
+		// What follows a node that could not be judged cannot be judged either, nor what reads from who knows where.
+		known := n.Role == RoleSource || len(n.up) > 0 && len(n.up) == len(n.From)
+		n.judged = known && n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
 		if !n.judged || !p.checkLanes(n) {
 			continue
 		}

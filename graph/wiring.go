@@ -59,6 +59,27 @@ func (p *plan) resolveFrom() {
 			p.resolve(n, from)
 		}
 	}
+	p.guess()
+}
+
+// guess connects what reads from a misspelt name to the one that it seems to mean, so that what only follows from the
+// misspelling is not reported, and what is wrong beside it is.
+func (p *plan) guess() {
+	for _, n := range p.nodes {
+		for _, from := range n.From {
+			if n.Role == RoleSource || p.byName[from.Name] != nil {
+				continue
+			}
+			if up := p.byName[nearest(from.Name, p.outputs())]; up != nil && up != n && len(up.down) == 0 {
+				n.connect(up, from.Pos)
+			}
+		}
+	}
+}
+
+func (n *planNode) connect(up *planNode, pos Position) {
+	n.up, n.upPos = append(n.up, up), append(n.upPos, pos)
+	up.down = append(up.down, n)
 }
 
 func (p *plan) resolve(n *planNode, from FromSpec) {
@@ -71,8 +92,7 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	case slices.Contains(n.up, up):
 		p.report(from.Pos, "remove one", "%s %q reads from %q twice", n.Role, n.Name, up.Name)
 	default:
-		n.up = append(n.up, up)
-		up.down = append(up.down, n)
+		n.connect(up, from.Pos)
 		if len(up.down) > 1 {
 			p.report(from.Pos, fmt.Sprintf("let %q read from %q, or give each a source of its own", n.Name, up.down[0].Name),
 				"%q is read by %q already: an item has one way through the graph, or it would be settled twice", up.Name, up.down[0].Name)
@@ -98,22 +118,10 @@ func (p *plan) checkEnds() {
 		}
 	}
 	for _, n := range p.nodes {
-		if n.Role != RoleSink && len(n.down) == 0 && !p.misspelt(n) {
+		if n.Role != RoleSink && len(n.down) == 0 {
 			p.report(n.Pos, "let a stage or a sink read from it", "nothing reads from %s %q", n.Role, n.Name)
 		}
 	}
-}
-
-// misspelt says whether some node seems to mean n with a name that is not there; one finding is enough then.
-func (p *plan) misspelt(n *planNode) bool {
-	for _, other := range p.nodes {
-		for _, from := range other.From {
-			if p.byName[from.Name] == nil && nearest(from.Name, p.outputs()) == n.Name {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (p *plan) start() Position {
@@ -182,10 +190,8 @@ func (n *planNode) leftover(sorted []*planNode) *planNode {
 }
 
 func (n *planNode) fromPos(up *planNode) Position {
-	for _, from := range n.From {
-		if from.Name == up.Name {
-			return from.Pos
-		}
+	if i := slices.Index(n.up, up); i >= 0 {
+		return n.upPos[i]
 	}
 	return n.Pos
 }
