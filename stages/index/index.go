@@ -2,12 +2,10 @@ package index
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 
 	"github.com/engram-stream/engram/internal/fault"
-	"github.com/engram-stream/engram/internal/memory"
 )
 
 // rebuildTries bounds how often a space is rebuilt before it is given up as degraded.
@@ -61,14 +59,16 @@ func (ix *index) prepare(c *change) {
 	c.err = ix.tryPrepare(c)
 }
 
+// tryPrepare prepares all of the change or nothing.
 func (ix *index) tryPrepare(c *change) error {
-	return guarded(func() error {
-		description, ok := ix.journal.Space(c.space.name)
-		if !ok {
-			return fmt.Errorf("space %q is not in the journal", c.space.name)
-		}
+	err := guarded(func() error {
+		description, _ := ix.journal.Space(c.space.name) // a forget may come before the first vector makes the space
 		return c.space.w.prepare(description, c.steps)
 	})
+	if err != nil {
+		ix.discard(c)
+	}
+	return err
 }
 
 // discard forgets a prepared change.
@@ -85,7 +85,6 @@ func (ix *index) commit(ctx context.Context, c *change) (matched []uint64, err e
 		return make([]uint64, len(c.steps)), nil
 	}
 	if c.err != nil { // now that the ops are durable, so is the space
-		ix.discard(c)
 		c.err = ix.tryPrepare(c)
 	}
 	err = c.err

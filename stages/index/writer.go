@@ -23,11 +23,12 @@ type writer struct {
 	tier    *fresh.Tier
 	ids     *idTable
 	version memory.Version // the last one applied
-	floor   memory.Version // published: no reader will ask for less
+	floor   memory.Version // the last one published
 	live    uint64
 }
 
-// prepare copies the vectors of the steps into the tier's unpublished tail. On an error the tail holds a part of them.
+// prepare copies the vectors of the steps into the tier's unpublished tail. After an error that holds a part of them:
+// discard it.
 func (w *writer) prepare(space memory.Space, steps []step) error {
 	for _, s := range steps {
 		if s.op.Kind != memory.OpObserve {
@@ -45,7 +46,7 @@ func (w *writer) prepare(space memory.Space, steps []step) error {
 // give way to another one: the append that first fixed the dimension can have failed.
 func (w *writer) fit(space memory.Space, dimension int) error {
 	if space.Dimension != dimension {
-		return fmt.Errorf("a vector of %d components in space %q of dimension %d", dimension, space.Name, space.Dimension)
+		return fmt.Errorf("a vector of %d components where the journal's space has %d", dimension, space.Dimension)
 	}
 	metric, err := tierMetric(space.Metric)
 	if err != nil {
@@ -55,7 +56,7 @@ func (w *writer) fit(space memory.Space, dimension int) error {
 		return nil
 	}
 	if w.tier != nil && w.tier.Len() > 0 {
-		return fmt.Errorf("space %q turned from dimension %d to %d", space.Name, w.tier.Dimension(), dimension)
+		return fmt.Errorf("the space turned from %d components, metric %d, to %d, metric %d", w.tier.Dimension(), w.tier.Metric(), dimension, space.Metric)
 	}
 	w.tier, w.ids = fresh.New(dimension, metric), newIDTable(leastIDs)
 	return nil
@@ -142,11 +143,8 @@ func (w *writer) observe(id string, slot fresh.Slot, version memory.Version) err
 	return nil
 }
 
-// remembered drops ids that were forgotten at or before the floor: no reader of the new table can see them.
-func (w *writer) remembered(slot fresh.Slot) bool {
-	death := w.tier.Record(slot).Death
-	return death == 0 || death > uint64(w.floor)
-}
+// remembered drops the ids that are forgotten: readers get the new table with a view at or above their deaths.
+func (w *writer) remembered(slot fresh.Slot) bool { return w.tier.Record(slot).Death == 0 }
 
 // forget ends the ids that are alive, each once.
 func (w *writer) forget(ids []string, version memory.Version) (matched uint64, err error) {

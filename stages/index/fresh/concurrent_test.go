@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestReadersSeeWholeBatchesWhileTheTierGrows(t *testing.T) {
 	const batches, perBatch, readers = 400, 25, 3
 	tier := New(4, Dot)
-	var published atomic.Uint64 // a batch's births share its number, made distinct by their place
+	var published atomic.Uint64 // batch n has the births (n-1)*perBatch+1 to n*perBatch
 	var done atomic.Bool
 	var group conc.WaitGroup
 	for range readers {

@@ -167,7 +167,7 @@ func (w *worker) scanBlock(s *scan, b *block, first Slot, offset, count int) boo
 		}
 		compared++
 		score := metric.score(s.query, b.vector(offset+i, dimension))
-		if w.beats(score, r.birth) {
+		if w.beats(score) {
 			w.offer(Candidate{Slot: slot, Score: score, Birth: r.birth, Ordinal: r.ordinal})
 		}
 	}

@@ -76,7 +76,6 @@ func (t *Tier) Prepare(e Entry) Slot {
 	b := (*t.directory.Load())[index]
 	t.metric.store(b.vector(offset, t.dimension), e.Vector)
 	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, older: None}
-	b.deaths[offset].Store(0) // a discarded slot's successor starts alive
 	t.tail++
 	return slot
 }

@@ -25,14 +25,9 @@ type top struct {
 	heap []Candidate
 }
 
-// beats reports whether a candidate of this score and birth would be kept.
-func (t *top) beats(score float32, birth uint64) bool {
-	if len(t.heap) < t.k {
-		return true
-	}
-	worst := t.heap[0]
-	return score > worst.Score || (score == worst.Score && birth < worst.Birth)
-}
+// beats reports whether the next candidate is kept if it has this score. Candidates are offered by rising birth, so
+// a tie is lost.
+func (t *top) beats(score float32) bool { return len(t.heap) < t.k || score > t.heap[0].Score }
 
 // offer keeps c if it is among the best; call it after beats.
 func (t *top) offer(c Candidate) {
