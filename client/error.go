@@ -34,7 +34,7 @@ var reasons = map[error]string{
 	ErrClosed:         "SESSION_CLOSED",
 	ErrFenced:         "FENCED",
 	ErrSessionExpired: "SESSION_EXPIRED",
-	ErrServerBehind:   "SERVER_BEHIND",
+	ErrServerBehind:   "COMMITTED_AHEAD",
 }
 
 // Error is the failure of a call or of a session.
@@ -49,18 +49,19 @@ type Error struct {
 	cause error
 }
 
-// Error renders "engram: op: field: message".
+// Error renders "engram: op: field: message". The server's messages may name operation and field themselves; they are
+// not said twice.
 func (e *Error) Error() string {
-	parts := []string{"engram"}
-	for _, p := range []string{e.Op, e.Field, e.Message} {
-		if p != "" {
-			parts = append(parts, p)
+	message := e.Message
+	if message == "" {
+		message = e.Code.String()
+	}
+	for _, p := range []string{e.Field, e.Op} {
+		if !strings.Contains(message, p) {
+			message = p + ": " + message
 		}
 	}
-	if e.Message == "" {
-		parts = append(parts, e.Code.String())
-	}
-	return strings.Join(parts, ": ")
+	return "engram: " + message
 }
 
 // Unwrap returns the cause, so that errors.Is(err, context.DeadlineExceeded) holds where a deadline ended the call.

@@ -44,13 +44,21 @@ func (s *Session) receive(st *stream, response *engramv1.MemoryFlowResponse) (do
 	case *engramv1.MemoryFlowResponse_RecallChunk:
 		s.recalls.chunk(f.RecallChunk)
 	case *engramv1.MemoryFlowResponse_RecallDone:
-		s.recalls.done(f.RecallDone)
+		s.recalled(st, f.RecallDone)
 	case *engramv1.MemoryFlowResponse_GoAway:
 		err = s.goingAway(st, f.GoAway)
 	case *engramv1.MemoryFlowResponse_Closed:
 		return true, s.closed(f.Closed)
 	}
 	return false, err
+}
+
+// recalled ends a recall. One that a leaving server broke off is asked again on the next stream.
+func (s *Session) recalled(st *stream, done *engramv1.RecallDone) {
+	if st.goAway != nil && done.GetCode() != 0 {
+		return
+	}
+	s.recalls.done(done)
 }
 
 func (s *Session) settled(through uint64, rejected []*engramv1.Rejection) error {

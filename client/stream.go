@@ -26,8 +26,10 @@ type stream struct {
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer // cancels when nothing has been received for silence
 
-	silence  time.Duration // of the reader
-	lastSent time.Time     // of the writer
+	silence time.Duration // of the reader
+
+	lastSent   time.Time // of the writer
+	halfClosed bool      // of the writer: nothing more will be sent
 
 	goAway *engramv1.GoAway // guarded by Session.mu; nil until the server says it
 }
@@ -77,6 +79,11 @@ func (s *Session) write(st *stream, ended <-chan error) error {
 			}
 			continue
 		}
+		if !st.halfClosed && s.leaving(st) {
+			// Lets the server finish: it settles what it has, and ends the stream.
+			st.halfClosed = true
+			_ = st.wire.CloseRequest()
+		}
 		timer.Reset(time.Until(at))
 		select {
 		case <-s.wake:
@@ -85,6 +92,13 @@ func (s *Session) write(st *stream, ended <-chan error) error {
 			return err
 		}
 	}
+}
+
+// leaving reports whether the server asked this side to go.
+func (s *Session) leaving(st *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return st.goAway != nil
 }
 
 // sendFailed returns why a send failed. After io.EOF the reader knows; anything else is this side's own failure.
