@@ -22,7 +22,7 @@ type Checker interface {
 // failed are the paths already reported.
 func (r *reader) check(n *yaml.Node, path string, v reflect.Value, failed []string) bool {
 	before := len(r.failed)
-	if checker, ok := v.Addr().Interface().(Checker); ok {
+	if checker, ok := reflect.TypeAssert[Checker](v.Addr()); ok {
 		checker.Check(func(field, message, hint string) {
 			r.complain(n, path, join(path, field), message, hint, failed)
 		})
@@ -38,6 +38,7 @@ func (r *reader) check(n *yaml.Node, path string, v reflect.Value, failed []stri
 		for i := range v.Len() {
 			r.check(n, fmt.Sprintf("%s[%d]", path, i), v.Index(i), failed)
 		}
+	default: // a scalar has nothing inside
 	}
 	return len(r.failed) == before
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -74,8 +75,10 @@ var parserPrefix = regexp.MustCompile(`^yaml: (line (\d+): )?`)
 func syntaxError(data []byte, err error) (line, column int, message, hint string) {
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	line = 1
-	if m := parserPrefix.FindStringSubmatch(err.Error()); m != nil && m[2] != "" {
-		fmt.Sscan(m[2], &line)
+	if m := parserPrefix.FindStringSubmatch(err.Error()); m != nil {
+		if n, err := strconv.Atoi(m[2]); err == nil {
+			line = n
+		}
 	}
 	if len(lines) <= maxLocateLines && len(data) <= maxLocateBytes {
 		line = firstBadLine(lines)

@@ -21,14 +21,15 @@ type misfit struct{ message, hint string }
 
 // isScalar says whether a setting of this type is written as one word.
 func isScalar(v reflect.Value) bool {
-	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if _, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return true
 	}
 	switch v.Kind() {
 	case reflect.Struct, reflect.Slice, reflect.Array:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // scalar decodes one word. What stands in quotes is text; what a variable was put into is whatever it needs to be.
@@ -46,7 +47,7 @@ func (r *reader) scalar(n *yaml.Node, path string, v reflect.Value) {
 }
 
 func (r *reader) setScalar(n *yaml.Node, v reflect.Value) *misfit {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return setText(n.Value, v, u)
 	}
 	if v.Type() == reflect.TypeFor[time.Duration]() {
@@ -71,8 +72,9 @@ func (r *reader) setScalar(n *yaml.Node, v reflect.Value) *misfit {
 		return setUint(n.Value, v)
 	case reflect.Float32, reflect.Float64:
 		return setFloat(n.Value, v)
+	default:
+		panic(fmt.Sprintf("config: a setting cannot be a %s", v.Type()))
 	}
-	panic(fmt.Sprintf("config: a setting cannot be a %s", v.Type()))
 }
 
 // setText lets a type read itself. A failed attempt leaves the value as it was.
@@ -96,7 +98,7 @@ func setDuration(text string, v reflect.Value) *misfit {
 		return &misfit{hint: "a number with its unit: 5ms, 30s, 10m, 1h"}
 	}
 	if d < 0 {
-		return &misfit{message: fmt.Sprintf("%s is negative", text), hint: "a length of time is 0 or more"}
+		return &misfit{message: text + " is negative", hint: "a length of time is 0 or more"}
 	}
 	v.SetInt(int64(d))
 	return nil
@@ -170,8 +172,9 @@ func wanted(t reflect.Type) string {
 		return fmt.Sprintf("a list of %d", t.Len())
 	case reflect.String, reflect.Struct: // a struct that reads itself from text
 		return "text"
+	default:
+		return "a whole number"
 	}
-	return "a whole number"
 }
 
 // describe words what stands in the file.
@@ -183,7 +186,12 @@ func describe(n *yaml.Node) string {
 		return fmt.Sprintf("a list of %d", len(n.Content))
 	case yaml.AliasNode:
 		return "an alias"
+	default:
+		return describeScalar(n)
 	}
+}
+
+func describeScalar(n *yaml.Node) string {
 	switch n.ShortTag() {
 	case "!!null":
 		return "nothing"
@@ -191,8 +199,9 @@ func describe(n *yaml.Node) string {
 		return "the number " + n.Value
 	case "!!bool":
 		return n.Value
+	default:
+		return fmt.Sprintf("the text %q", shortened(n.Value))
 	}
-	return fmt.Sprintf("the text %q", shortened(n.Value))
 }
 
 // maxQuoted is how much of a value a message repeats, in bytes.

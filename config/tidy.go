@@ -29,6 +29,7 @@ func (r *reader) tidy(n *yaml.Node) {
 		}
 	case yaml.MappingNode:
 		r.tidyMapping(n)
+	default: // refused above
 	}
 }
 
