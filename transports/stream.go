@@ -74,12 +74,13 @@ func (st *stream) serve(welcome *engramv1.Welcome) error {
 	st.guard(func() { goodbye, err = st.read() })
 	st.work.finish() // the reader's count: nothing more begins
 	if err != nil {
+		st.reason.CompareAndSwap(nil, &err)
 		st.recalls.stopAll(err)
 	}
 	st.settle()
 	st.last <- st.closing(goodbye)
 	st.goroutines.Wait()
-	return st.ending(err)
+	return st.ending()
 }
 
 // read handles frames until the client ends the stream, with a Goodbye or without, or an error does.
@@ -201,15 +202,15 @@ func (st *stream) guard(f func()) {
 	}
 }
 
-// ending is what the stream returns: the server's own reason goes before the read error that it caused.
-func (st *stream) ending(err error) error {
+// ending is what the stream returns: the first reason to end it, so not what that has broken.
+func (st *stream) ending() error {
 	if timer := st.lingering.Load(); timer != nil {
 		timer.Stop()
 	}
 	if reason := st.reason.Load(); reason != nil {
 		return *reason
 	}
-	return err
+	return nil
 }
 
 // settle waits until everything begun has ended, for a bounded time.

@@ -1,0 +1,178 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"github.com/engram-stream/engram/config"
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/transports"
+)
+
+// Config is what a server is made from.
+type Config struct {
+	File      string            // the pipeline; empty: the embedded default
+	Overrides []config.Override // laid over the file and the environment
+	LookupEnv config.LookupEnv  // nil: os.LookupEnv
+	Insecure  bool              // allow an address beyond loopback
+	Logger    *slog.Logger      // nil: silent
+}
+
+// Server is one engram process's worth of server. Its methods are safe for concurrent use.
+type Server struct {
+	// Set by New, never changed.
+	pipeline *config.Pipeline
+	insecure bool
+	log      *slog.Logger
+	hub      *transports.Hub
+	engine   *graph.Engine
+	state    *readiness
+
+	mu      sync.Mutex
+	running *running // guarded by mu; nil before Start and after Stop
+}
+
+// running is what Start acquires and Stop releases.
+type running struct {
+	lock     *folderLock
+	listener net.Listener
+	http     *http.Server
+	release  context.CancelFunc // cancels the contexts of the requests that are left
+	serving  conc.WaitGroup
+	failed   chan error // cap 1: why serving ended by itself
+}
+
+// InvalidPipeline says what is wrong with a pipeline file.
+type InvalidPipeline struct {
+	Found graph.Diagnostics
+}
+
+// Error lists every finding on a line of its own.
+func (e *InvalidPipeline) Error() string {
+	lines := make([]string, len(e.Found))
+	for i, d := range e.Found {
+		lines[i] = d.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// New loads, checks and builds. A pipeline that would not start is an *InvalidPipeline.
+func New(c Config) (*Server, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	hub := transports.NewHub()
+	registry := kinds(hub)
+	pipeline, err := load(c, registry)
+	if err != nil {
+		return nil, err
+	}
+	engine, found := pipeline.Spec.Build(registry, graph.Options{Logger: c.Logger, Provide: provided(pipeline)})
+	if len(found) > 0 {
+		return nil, &InvalidPipeline{Found: found}
+	}
+	return &Server{
+		pipeline: pipeline, insecure: c.Insecure, log: c.Logger, hub: hub, engine: engine, state: newReadiness(),
+	}, nil
+}
+
+func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
+	lookup := c.LookupEnv
+	if lookup == nil {
+		lookup = os.LookupEnv
+	}
+	pipeline, _, err := config.Load(c.File, registry)
+	if err != nil {
+		return nil, err
+	}
+	pipeline.Override(config.FromEnvironment(lookup)...)
+	pipeline.Override(c.Overrides...)
+	if found := config.Check(pipeline, registry, provided(pipeline)...); len(found) > 0 {
+		return nil, &InvalidPipeline{Found: found}
+	}
+	return pipeline, nil
+}
+
+// Validate checks a pipeline file as New does and returns all that is wrong with it; the error says that it could not
+// be read at all.
+func Validate(file string) (graph.Diagnostics, error) {
+	_, err := New(Config{File: file})
+	if invalid, ok := errors.AsType[*InvalidPipeline](err); ok {
+		return invalid.Found, nil
+	}
+	return nil, err
+}
+
+// Start returns once the server is ready. ctx bounds the start only. When it fails nothing is left behind.
+func (s *Server) Start(ctx context.Context) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil {
+		return fault.New(fault.FailedPrecondition, "the server was started before")
+	}
+	began := time.Now()
+	r := &running{failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			r.close(context.WithoutCancel(ctx), s.log)
+		}
+	}()
+	if r.lock, err = lockFolder(s.pipeline.Data); err != nil {
+		return err
+	}
+	if r.listener, err = listen(s.pipeline.Listen, s.insecure); err != nil {
+		return err
+	}
+	r.serve(s.newHTTP(), s.log)
+	if err = s.engine.Start(ctx); err != nil {
+		return err
+	}
+	s.running = r
+	s.state.set(ready)
+	s.log.Info("ready", "address", r.listener.Addr().String(), "data", s.pipeline.Data, "after", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// Address returns the address that is served, host:port; empty unless running.
+func (s *Server) Address() string {
+	if r := s.current(); r != nil {
+		return r.listener.Addr().String()
+	}
+	return ""
+}
+
+// DataDir returns the data folder as the pipeline names it.
+func (s *Server) DataDir() string { return s.pipeline.Data }
+
+// Pipeline returns what is in force. It must not be changed.
+func (s *Server) Pipeline() *config.Pipeline { return s.pipeline }
+
+// Wait returns nil when ctx ends, or why serving ended by itself.
+func (s *Server) Wait(ctx context.Context) error {
+	r := s.current()
+	if r == nil {
+		return fault.New(fault.FailedPrecondition, "the server is not running")
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-r.failed:
+		return err
+	}
+}
+
+func (s *Server) current() *running {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"path/filepath"
+
+	"github.com/engram-stream/engram/config"
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/stages"
+	"github.com/engram-stream/engram/transports"
+	"github.com/engram-stream/engram/transports/rpc"
+)
+
+// kinds registers every kind that a pipeline may name.
+func kinds(hub *transports.Hub) *graph.Registry {
+	r := graph.NewRegistry()
+	stages.Register(r)
+	transports.Register(r)
+	rpc.Register(r, hub)
+	return r
+}
+
+// provided are the services of the application that stages may use.
+func provided(p *config.Pipeline) []any { return []any{settings{p}} }
+
+// settings hands the pipeline's settings to the stages that need them, each through an interface of its own.
+type settings struct {
+	pipeline *config.Pipeline
+}
+
+// RecallLimits bounds the pool that answers recalls.
+func (s settings) RecallLimits() (workers, queue, maxLimit int) {
+	r := s.pipeline.Recall
+	return r.Workers, r.Queue, r.MaxLimit
+}
+
+// JournalDir is where the journal's files lie, in the folder that the process has locked.
+func (s settings) JournalDir() string { return filepath.Join(s.pipeline.Data, "journal") }

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/engram-stream/engram/transports"
+	"github.com/engram-stream/engram/transports/rpc"
+)
+
+const (
+	// readHeaderTimeout is the only timeout of the HTTP server: read and write timeouts would cover a whole stream.
+	readHeaderTimeout = 10 * time.Second
+	// A peer that sends nothing for sendPingAfter is pinged, and cut when it does not answer within pingTimeout.
+	sendPingAfter = 30 * time.Second
+	pingTimeout   = 15 * time.Second
+	// spareStreams is how many more HTTP/2 streams a connection may open than limits.streams, so that one too many is
+	// refused with a status that says so, and unary calls have room beside them.
+	spareStreams = 256
+)
+
+// newHTTP makes the server of all endpoints.
+func (s *Server) newHTTP() *http.Server {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		Protocols:         protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: s.pipeline.Limits.Streams + spareStreams,
+			SendPingTimeout:      sendPingAfter,
+			PingTimeout:          pingTimeout,
+		},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// handler puts the sources' endpoints and the health pages on one mux.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	s.state.mount(mux)
+	for _, endpoint := range s.engine.Endpoints() {
+		if source, ok := endpoint.(*rpc.Source); ok {
+			mux.Handle("/", source.Handler(rpc.Options{
+				Limits: s.limits(), Health: s.state.health, Ready: s.state.refusal,
+			}))
+		}
+	}
+	return mux
+}
+
+func (s *Server) limits() transports.Limits {
+	return transports.Limits{
+		MessageBytes: int(s.pipeline.Limits.MessageBytes),
+		Streams:      s.pipeline.Limits.Streams,
+		RecallLimit:  s.pipeline.Recall.MaxLimit,
+	}
+}
+
+// serve answers on the listener until close.
+func (r *running) serve(server *http.Server, log *slog.Logger) {
+	ctx, cancel := context.WithCancel(context.Background())
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
+	r.http, r.release = server, cancel
+	r.serving.Go(func() {
+		if err := server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serving ended", "error", err)
+			r.failed <- err
+		}
+	})
+}
