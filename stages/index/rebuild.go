@@ -68,7 +68,6 @@ func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched [
 			return nil, contextFault(ctx)
 		}
 		if cause == nil {
-			w.floor = c.space.w.floor
 			c.space.w = w
 			return matched, nil
 		}
