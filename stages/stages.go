@@ -6,6 +6,8 @@ import (
 	"github.com/engram-stream/engram/stages/admit"
 	"github.com/engram-stream/engram/stages/coalesce"
 	"github.com/engram-stream/engram/stages/decode"
+	"github.com/engram-stream/engram/stages/index"
+	"github.com/engram-stream/engram/stages/journal"
 	"github.com/engram-stream/engram/stages/notify"
 	"github.com/engram-stream/engram/stages/sequence"
 	"github.com/engram-stream/engram/stages/shard"
@@ -19,6 +21,8 @@ func Register(r *graph.Registry) {
 		admit.Register,
 		coalesce.Register,
 		shard.Register,
+		journal.Register,
+		index.Register,
 		notify.Register,
 	} {
 		register(r)
