@@ -64,6 +64,6 @@ func (s *settler) nack(r *session.Refusal) {
 }
 
 func (s *settler) stepBack(r *session.Refusal) {
-	s.att.Window.StepBack(r.Expected)
-	s.att.Outbox.Nack(session.Nack{Expected: r.Expected, Reason: r.Nack, Retry: r.Retry, Fill: r.Fill, Message: r.Error()})
+	expected := s.att.Window.StepBack(r.Expected)
+	s.att.Nack(session.Nack{Expected: expected, Reason: r.Nack, Retry: r.Retry, Fill: r.Fill, Message: r.Error()})
 }

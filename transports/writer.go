@@ -85,7 +85,7 @@ func (st *stream) nextFrame() *engramv1.MemoryFlowResponse {
 // heartbeat says that the stream is alive, and again what a client that went silent may have missed.
 func (st *stream) heartbeat() {
 	if expected, waiting := st.att.Window.Waiting(); waiting {
-		st.att.Outbox.Nack(session.Nack{
+		st.att.Nack(session.Nack{
 			Expected: expected, Reason: session.NackSequenceGap,
 			Message: fmt.Sprintf("still waiting for number %d", expected),
 		})
