@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -106,7 +107,7 @@ func fakeKinds() *graph.Registry {
 	registerFake[fakeDecode, frame, op](r, "decode", graph.Traits{Fused: true}, fakeDecode{})
 	registerFake[fakeSequence, op, op](r, "sequence", graph.Traits{Fused: true, Ordered: true},
 		fakeSequence{Gap: "nack", DetachTTL: time.Hour, MaxDetached: 10})
-	registerFake[fakeAdmit, op, op](r, "admit", graph.Traits{Fused: true, Charges: true}, fakeAdmit{0.8, 0.9})
+	graph.Register(r, "admit", graph.Doc{Traits: graph.Traits{Fused: true, Charges: true}}, fakeAdmit{0.8, 0.9}, buildAdmit)
 	graph.Register(r, "coalesce", graph.Doc{}, fakeCoalesce{0.5, [2]int{10, 100}, time.Millisecond},
 		func(c fakeCoalesce, _ graph.Deps) (graph.Stage[op, op], error) { return holding{most: c.Items[1]}, nil })
 	graph.Register(r, "shard", graph.Doc{Traits: graph.Traits{Fused: true, Partitions: true}}, fakeShard{By: "space", Workers: 2},
@@ -119,6 +120,14 @@ func fakeKinds() *graph.Registry {
 	registerFake[struct{}, op, reply](r, "notify", graph.Traits{Fused: true}, struct{}{})
 	graph.RegisterSink(r, "origin", graph.Doc{}, struct{}{}, func(struct{}, graph.Deps) (graph.Sink[reply], error) { return fakeSink{}, nil })
 	return r
+}
+
+// buildAdmit refuses what Check refuses, as a kind that may be built without config must.
+func buildAdmit(c fakeAdmit, _ graph.Deps) (graph.Stage[op, op], error) {
+	if c.SlowDownAt >= c.RejectAt {
+		return nil, errors.New("slow_down_at is not below reject_at")
+	}
+	return fakeStage[op, op]{}, nil
 }
 
 func registerFake[C, In, Out any](r *graph.Registry, name string, traits graph.Traits, defaults C) {
