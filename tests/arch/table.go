@@ -105,9 +105,9 @@ func stage(name string) Layer {
 	}
 }
 
-// kits are test kits and data: what tests of several layers share.
+// kits are what tests of several layers share: test kits, data, and the pure kernels as the reference answer.
 func kits() []string {
-	return []string{"graph/graphtest", "internal/dataset/..."}
+	return []string{"graph/graphtest", "internal/dataset/...", "internal/simd"}
 }
 
 // Bans are the few things that must not be reached through others either.
