@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/engram-stream/engram/client"
+	"github.com/engram-stream/engram/config"
+	"github.com/engram-stream/engram/internal/app"
+	"github.com/engram-stream/engram/internal/dataset"
+	"github.com/engram-stream/engram/internal/dataset/fashionmnist"
+)
+
+const (
+	demoSpace    = "fashion"
+	demoQueries  = 100 // exact answers compared with the server's
+	demoK        = 10
+	demoInFlight = 1024
+	demoExample  = 9999 // the row whose neighbours are shown
+)
+
+func newDemoCommand(env *environment) *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Stream 10,000 real vectors into a throw-away server and recall them meanwhile",
+		Long: "demo starts a server with the built-in pipeline on a free loopback port and a temporary folder, streams the\n" +
+			"10,000 test images of Fashion-MNIST over one bidirectional gRPC stream, recalls on that stream while it does,\n" +
+			"and compares recalls with an exact scan of its own.",
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), env, keep) },
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave the server running and say what to try next")
+	return cmd
+}
+
+func demo(ctx context.Context, env *environment, keep bool) (err error) {
+	rows, err := fashionmnist.Rows()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "engram-demo-")
+	if err != nil {
+		return fmt.Errorf("make a temporary folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return withServer(ctx, dir, func(ctx context.Context, address string) error {
+		if !env.json {
+			fmt.Fprintf(env.stdout, "a server of its own on %s, data in %s\n", address, dir)
+		}
+		report, err := runDemo(ctx, env, address, rows)
+		if err != nil {
+			return err
+		}
+		if err := env.printer().print(report, func(w io.Writer) { report.write(w) }); err != nil {
+			return err
+		}
+		if err := report.check(); err != nil || !keep {
+			return err
+		}
+		fmt.Fprintf(env.stderr, demoNext, address, address, address)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+const demoNext = `
+The server goes on until you press Ctrl-C; its folder is deleted then. Try, in another terminal:
+
+  go run ./cmd/engram recall fashion --like fashion-00042 --limit 5 --address %s
+  curl -s http://%s/engram.v1.AdminService/ListSpaces -H 'content-type: application/json' -d '{}'
+  echo '{"id":"mine","content":"my own","embedding":[1,0,0]}' | go run ./cmd/engram observe mine - --address %s
+`
+
+// withServer runs use against a server of our own on a free loopback port, and stops it after.
+func withServer(ctx context.Context, dir string, use func(ctx context.Context, address string) error) error {
+	server, err := app.New(app.Config{
+		Overrides: []config.Override{
+			{Path: "listen", Value: "127.0.0.1:0", Layer: config.Flags, Name: "demo"},
+			{Path: "data", Value: dir, Layer: config.Flags, Name: "demo"},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := server.Start(ctx); err != nil {
+		return err
+	}
+	useErr := use(ctx, server.Address())
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(useErr, server.Stop(stopCtx))
+}
+
+func runDemo(ctx context.Context, env *environment, address string, rows []dataset.Row) (*demoReport, error) {
+	c, err := client.New(address)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	// A small buffer: what waits in it counts into the latency of an ack.
+	session, err := c.Open(ctx, demoSpace, client.SessionOptions{BufferItems: demoInFlight})
+	if err != nil {
+		return nil, err
+	}
+	d := newDemoRun(env, session, rows)
+	runErr := d.run(ctx)
+	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	final, err := session.Close(closeCtx)
+	if err = errors.Join(runErr, err); err != nil {
+		return nil, err
+	}
+	d.report.FinalSequence = final
+	stats, err := c.Stats(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	d.report.Offered, d.report.Accepted = stats.Offered, stats.Accepted
+	return &d.report, nil
+}

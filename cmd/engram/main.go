@@ -1,0 +1,19 @@
+// Command engram is the streaming vector memory server and its tools, in one binary.
+//
+// Each subcommand has its file here: flags, output and exit codes only. `engram help` lists them; exit.go documents
+// the exit codes.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

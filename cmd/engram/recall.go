@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/engram-stream/engram/client"
+)
+
+type recallFlags struct {
+	vector   string
+	like     string
+	limit    int
+	minScore float32
+	timeout  time.Duration
+}
+
+func newRecallCommand(env *environment) *cobra.Command {
+	var f recallFlags
+	cmd := &cobra.Command{
+		Use: "recall SPACE (--vector '[0.1, 0.2]' | --like MEMORY_ID)", Short: "Find the memories nearest to a vector",
+		Example: "  engram recall notes --vector '[1, 0, 0, 0]'\n  engram recall faces --like photo-17 --limit 3",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			return recall(cmd.Context(), env, a[0], &f, cmd.Flags().Changed("min-score"))
+		},
+	}
+	env.addAddress(cmd)
+	cmd.Flags().StringVar(&f.vector, "vector", "", `the query as a JSON list, or "-" to read one from standard input`)
+	cmd.Flags().StringVar(&f.like, "like", "", "take the embedding of this memory as the query")
+	cmd.Flags().IntVar(&f.limit, "limit", 10, "hits at most, 1 to 10000")
+	cmd.Flags().Float32Var(&f.minScore, "min-score", 0, "leave out hits below this score")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	cmd.MarkFlagsMutuallyExclusive("vector", "like")
+	cmd.MarkFlagsOneRequired("vector", "like")
+	return cmd
+}
+
+func recall(ctx context.Context, env *environment, space string, f *recallFlags, bounded bool) error {
+	if f.limit < 1 {
+		return usageError("--limit %d: give a number from 1 to 10000", f.limit)
+	}
+	c, err := env.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	q := client.Query{Limit: f.limit, IncludeContent: true}
+	if bounded {
+		q.MinScore = &f.minScore
+	}
+	if q.Embedding, err = queryVector(ctx, env, c, space, f); err != nil {
+		return err
+	}
+	start := time.Now()
+	answer, err := c.Recall(ctx, space, q)
+	if err != nil {
+		return err
+	}
+	return env.printer().print(newRecallReport(space, answer, time.Since(start)), func(w io.Writer) { printHits(w, answer) })
+}
+
+func queryVector(ctx context.Context, env *environment, c *client.Client, space string, f *recallFlags) ([]float32, error) {
+	if f.like != "" {
+		m, err := c.Get(ctx, space, []string{f.like}, client.WithEmbedding{})
+		if err != nil {
+			return nil, err
+		}
+		if len(m.Found) == 0 {
+			return nil, fmt.Errorf("space %q holds no memory %q", space, f.like)
+		}
+		return m.Found[0].Embedding, nil
+	}
+	text := f.vector
+	if text == "-" {
+		b, err := io.ReadAll(io.LimitReader(env.stdin, 1<<20))
+		if err != nil {
+			return nil, fmt.Errorf("read the vector from standard input: %w", err)
+		}
+		text = string(b)
+	}
+	var v []float32
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, usageError("--vector: %w (give a JSON list of numbers)", err)
+	}
+	return v, nil
+}
+
+type recallReport struct {
+	Space     string    `json:"space"`
+	Version   uint64    `json:"snapshot_version"`
+	ElapsedMs float64   `json:"elapsed_ms"`
+	Hits      []hitJSON `json:"hits"`
+}
+
+type hitJSON struct {
+	ID         string         `json:"memory_id"`
+	Score      float32        `json:"score"`
+	Version    uint64         `json:"version"`
+	Confidence float32        `json:"confidence"`
+	ObservedAt *time.Time     `json:"observed_at,omitempty"`
+	Content    string         `json:"content"`
+	Metadata   map[string]any `json:"metadata,omitempty"`
+}
+
+func newRecallReport(space string, r *client.Recall, took time.Duration) recallReport {
+	out := recallReport{Space: space, Version: r.Version, ElapsedMs: float64(took.Microseconds()) / 1000, Hits: []hitJSON{}}
+	for _, h := range r.Hits {
+		j := hitJSON{ID: h.ID, Score: h.Score, Version: h.Version, Confidence: h.Confidence, Content: h.Content, Metadata: h.Metadata}
+		if !h.ObservedAt.IsZero() {
+			j.ObservedAt = &h.ObservedAt
+		}
+		out.Hits = append(out.Hits, j)
+	}
+	return out
+}
+
+func printHits(w io.Writer, r *client.Recall) {
+	if len(r.Hits) == 0 {
+		fmt.Fprintf(w, "no hits as of version %d\n", r.Version)
+		return
+	}
+	rows := make([][]string, len(r.Hits))
+	for i, h := range r.Hits {
+		rows[i] = []string{strconv.Itoa(i + 1), fmt.Sprintf("%.4f", h.Score), h.ID, short(h.Content, 60), metadataCell(h.Metadata)}
+	}
+	table(w, []string{"#", "SCORE", "MEMORY", "CONTENT", "METADATA"}, rows)
+}
+
+func metadataCell(m map[string]any) string {
+	if len(m) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(m) // sorted by key
+	if err != nil {
+		return ""
+	}
+	return short(strings.Trim(string(b), "{}"), 60)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/engram-stream/engram/client"
+)
+
+const defaultAddress = "127.0.0.1:7320"
+
+// environment is what a subcommand may touch of the outside, and the flags that all share.
+type environment struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	json           bool
+	address        string
+}
+
+func (e *environment) printer() *printer { return &printer{out: e.stdout, json: e.json} }
+
+func (e *environment) client() (*client.Client, error) {
+	c, err := client.New(e.address)
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return c, nil
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := newRootCommand(env)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(root.ExecuteContext(ctx), stderr)
+}
+
+func newRootCommand(env *environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "engram",
+		Short: "A streaming vector memory: write and recall at the same time",
+		Long: "engram is a streaming vector memory. Clients push observations into spaces and recall by vector on the same\n" +
+			"stream; an ack means durable and findable.\n\nBegin with: engram demo\n\n" + exitHelp,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
+	})
+	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
+	root.AddCommand(
+		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env),
+		newValidateCommand(env), newVersionCommand(env), newExitCodesTopic(),
+	)
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	hint := ""
+	if s := cmd.SuggestionsFor(name); len(s) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", strings.Join(s, `" or "`))
+	}
+	return usageError("unknown command %q%s (see: engram --help)", name, hint)
+}
+
+// newExitCodesTopic is a help page: `engram help exit-codes`.
+func newExitCodesTopic() *cobra.Command {
+	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp}
+}
+
+// args wraps a check of positional arguments so that its failure is a usage error.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, a []string) error {
+		if err := check(cmd, a); err != nil {
+			return usageError("%w (usage: %s)", err, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func (e *environment) addAddress(cmd *cobra.Command) {
+	address := os.Getenv("ENGRAM_ADDRESS")
+	if address == "" {
+		address = defaultAddress
+	}
+	cmd.Flags().StringVar(&e.address, "address", address, "the server (or ENGRAM_ADDRESS)")
+}
+
+// rejectedExit turns a rejection into its exit code, after the counts were printed.
+func rejectedExit(rejected uint64) error {
+	if rejected == 0 {
+		return nil
+	}
+	return &exitError{code: exitRejected, err: errors.New(plural(rejected, "observation") + " rejected; see above")}
+}
+
+func plural(n uint64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/app"
+)
+
+type finding struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func newValidateCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use: "validate FILE", Short: "Check a pipeline: every mistake at once, with line and column",
+		Long: "validate reads a pipeline, builds its graph and checks wiring, types and windows, without opening anything.\n" +
+			"It exits 0 when the pipeline would start, 2 with a line for each mistake otherwise.",
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, a []string) error { return validate(env, a[0]) },
+	}
+}
+
+func validate(env *environment, file string) error {
+	diagnostics, err := app.Validate(file)
+	if err != nil {
+		return &exitError{code: exitUsage, err: err}
+	}
+	if err := env.printer().print(findings(diagnostics), func(w io.Writer) { printDiagnostics(w, file, diagnostics) }); err != nil {
+		return err
+	}
+	if len(diagnostics) > 0 {
+		return &exitError{code: exitUsage}
+	}
+	return nil
+}
+
+func findings(ds graph.Diagnostics) []finding {
+	out := make([]finding, len(ds))
+	for i, d := range ds {
+		out[i] = finding{File: d.Pos.File, Line: d.Pos.Line, Column: d.Pos.Column, Message: d.Message, Hint: d.Hint}
+	}
+	return out
+}
+
+func printDiagnostics(w io.Writer, file string, ds graph.Diagnostics) {
+	for _, d := range ds {
+		fmt.Fprintln(w, d.Error())
+	}
+	if len(ds) == 0 {
+		fmt.Fprintf(w, "%s: ok\n", file)
+	} else {
+		fmt.Fprintf(w, "%s: %s\n", file, plural(uint64(len(ds)), "mistake"))
+	}
+}

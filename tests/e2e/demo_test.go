@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDemo: the first command of the README does what it says and ends 0.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	r := command(t, "", "demo", "--json")
+	require.Equal(t, 0, r.code, r.stderr)
+	var report struct {
+		Observations  int     `json:"observations"`
+		RecallAt10    float64 `json:"recall_at_10"`
+		Stale         int     `json:"recalls_that_missed_an_acked_observation"`
+		Recalls       int     `json:"recalls_while_streaming"`
+		FinalSequence uint64  `json:"final_sequence"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &report), r.stdout)
+	require.Equal(t, 10000, report.Observations)
+	require.EqualValues(t, 10000, report.FinalSequence)
+	require.Zero(t, report.Stale)
+	require.Positive(t, report.Recalls)
+	require.InDelta(t, 1, report.RecallAt10, 0.002, "an exact scan may differ only in ties")
+}
+
+// TestObserveAndRecallFiles: JSONL with bad lines, JSONL from standard input, and MNIST's own format.
+func TestObserveAndRecallFiles(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir())
+	images := filepath.Join(root, "internal", "dataset", "fashionmnist", "t10k-images-idx3-ubyte.gz")
+	r := command(t, "", "observe", "images", images, "--address", s.address, "--json")
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Contains(t, r.stdout, `"committed": 10000`)
+
+	r = command(t, `{"id":"a","embedding":[1,0]}`+"\n"+`{"id":"b","embedding":[1,0,0]}`+"\n"+`{"id":"c","embedding":[0,1]}`,
+		"observe", "notes", "-", "--address", s.address)
+	require.Equal(t, 4, r.code, "some were rejected")
+	require.Contains(t, r.stderr, "row 2")
+	require.Contains(t, r.stderr, "dimension 2")
+	require.Contains(t, r.stdout, "2 observations committed")
+
+	r = command(t, "", "recall", "notes", "--vector", "[1, 0.1]", "--address", s.address, "--json")
+	require.Equal(t, 0, r.code, r.stderr)
+	var answer struct {
+		Hits []struct {
+			ID string `json:"memory_id"`
+		} `json:"hits"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &answer))
+	require.Len(t, answer.Hits, 2)
+	require.Equal(t, "a", answer.Hits[0].ID)
+
+	bad := filepath.Join(t.TempDir(), "bad.jsonl")
+	require.NoError(t, os.WriteFile(bad, []byte("{\"id\":\"a\",\"embedding\":[1,0]}\n{oops\n"), 0o600))
+	r = command(t, "", "observe", "notes", bad, "--address", s.address)
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, bad+":2")
+	require.Contains(t, strings.ToLower(r.stderr), "1 observation")
+}
+
+// TestGracefulStop: SIGTERM ends the server with exit code 0, and the data is there at the next start.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := start(t, dir)
+	status, _, _ := s.post("MemoryService/Observe", `{"space":"s","observations":[{"memoryId":"a","embedding":[1,0]}]}`)
+	require.Equal(t, 200, status)
+	require.NoError(t, s.stop(), s.stderr)
+	s = start(t, dir)
+	_, _, answer := s.post("MemoryService/Get", `{"space":"s","memoryIds":["a"]}`)
+	require.Len(t, answer["memories"], 1)
+}
