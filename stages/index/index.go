@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
 )
 
 // rebuildTries bounds how often a space is rebuilt before it is given up as degraded.
@@ -62,8 +63,10 @@ func (ix *index) prepare(c *change) {
 // tryPrepare prepares all of the change or nothing.
 func (ix *index) tryPrepare(c *change) error {
 	err := guarded(func() error {
-		description, _ := ix.journal.Space(c.space.name) // a forget may come before the first vector makes the space
-		return c.space.w.prepare(description, c.steps)
+		return c.space.w.prepare(func() memory.Space {
+			description, _ := ix.journal.Space(c.space.name) // none: of no dimension
+			return description
+		}, c.steps)
 	})
 	if err != nil {
 		ix.discard(c)

@@ -17,7 +17,6 @@ import (
 	"github.com/engram-stream/engram/graph/graphtest"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
-	"github.com/engram-stream/engram/internal/simd"
 	"github.com/engram-stream/engram/stages/index/fresh"
 )
 
@@ -84,13 +83,18 @@ func (m *modelSpace) recall(query []float32, v memory.Version, limit int, least 
 
 // modelScore is exact on the vectors that the model draws.
 func modelScore(m memory.Metric, a, b []float32) float32 {
+	var dot, aa, bb, apart float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		dot, aa, bb, apart = dot+x*y, aa+x*x, bb+y*y, apart+(x-y)*(x-y)
+	}
 	switch m {
 	case memory.Dot:
-		return float32(simd.Dot64(a, b))
+		return float32(dot)
 	case memory.L2:
-		return float32(0 - math.Sqrt(simd.SquaredL264(a, b)))
+		return float32(0 - math.Sqrt(apart))
 	default:
-		return float32(simd.Dot64(a, b) / math.Sqrt(simd.SquaredNorm(a)*simd.SquaredNorm(b)))
+		return float32(dot / math.Sqrt(aa*bb))
 	}
 }
 

@@ -48,7 +48,7 @@ func (ix *index) open(ctx context.Context) error {
 // replay applies one op of a journal's replay.
 func (w *writer) replay(description memory.Space, s step) error {
 	return guarded(func() error {
-		if err := w.prepare(description, []step{s}); err != nil {
+		if err := w.prepare(func() memory.Space { return description }, []step{s}); err != nil {
 			return err
 		}
 		_, err := w.apply([]step{s})

@@ -29,12 +29,12 @@ type writer struct {
 
 // prepare copies the vectors of the steps into the tier's unpublished tail. After an error that holds a part of them:
 // discard it.
-func (w *writer) prepare(space memory.Space, steps []step) error {
+func (w *writer) prepare(describe func() memory.Space, steps []step) error {
 	for _, s := range steps {
 		if s.op.Kind != memory.OpObserve {
 			continue
 		}
-		if err := w.fit(space, len(s.op.Observe.Vector)); err != nil {
+		if err := w.fit(describe, len(s.op.Observe.Vector)); err != nil {
 			return err
 		}
 		w.tier.Prepare(fresh.Entry{Vector: s.op.Observe.Vector, Birth: uint64(s.version), Ordinal: uint64(s.ordinal)})
@@ -42,9 +42,16 @@ func (w *writer) prepare(space memory.Space, steps []step) error {
 	return nil
 }
 
-// fit makes sure that the tier takes vectors of the space's dimension. A tier without a committed vector may still
-// give way to another one: the append that first fixed the dimension can have failed.
-func (w *writer) fit(space memory.Space, dimension int) error {
+// fit makes sure that the tier takes vectors of the space's dimension. The space is asked for while there is no
+// committed vector: until then the append that fixed the dimension can fail, and the next one fix another.
+func (w *writer) fit(describe func() memory.Space, dimension int) error {
+	if w.tier != nil && w.tier.Len() > 0 {
+		if w.tier.Dimension() != dimension {
+			return fmt.Errorf("a vector of %d components in a space of %d", dimension, w.tier.Dimension())
+		}
+		return nil
+	}
+	space := describe()
 	if space.Dimension != dimension {
 		return fmt.Errorf("a vector of %d components where the journal's space has %d", dimension, space.Dimension)
 	}
@@ -54,9 +61,6 @@ func (w *writer) fit(space memory.Space, dimension int) error {
 	}
 	if w.tier != nil && w.tier.Dimension() == dimension && w.tier.Metric() == metric {
 		return nil
-	}
-	if w.tier != nil && w.tier.Len() > 0 {
-		return fmt.Errorf("the space turned from %d components, metric %d, to %d, metric %d", w.tier.Dimension(), w.tier.Metric(), dimension, space.Metric)
 	}
 	w.tier, w.ids = fresh.New(dimension, metric), newIDTable(leastIDs)
 	return nil
