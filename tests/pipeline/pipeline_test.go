@@ -1,0 +1,93 @@
+// Package pipeline checks pipeline files against the kinds that the binary really has; the tests of config itself use
+// fake ones.
+package pipeline
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/config"
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/app"
+	"github.com/engram-stream/engram/stages"
+	"github.com/engram-stream/engram/transports"
+	"github.com/engram-stream/engram/transports/rpc"
+)
+
+// validate says what `engram validate pipeline.yaml` says of a text.
+func validate(t *testing.T, text string) string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("pipeline.yaml", []byte(text), 0o600))
+	problems, err := app.Validate("pipeline.yaml")
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, d := range problems {
+		all.WriteString(d.Error() + "\n")
+	}
+	return all.String()
+}
+
+func TestTheDefaultPipelineChecksClean(t *testing.T) {
+	problems, err := app.Validate("")
+	require.NoError(t, err)
+	assert.Empty(t, problems)
+	assert.Empty(t, validate(t, string(config.Default())), "and as a file of one's own")
+	assert.Empty(t, validate(t, "version: 1\n"), "and as what a file leaves out")
+}
+
+// A kind whose own default differs from what the default file shows would change when its line is left out.
+func TestTheDefaultPipelineShowsTheDefaultsOfItsKinds(t *testing.T) {
+	kinds := graph.NewRegistry()
+	stages.Register(kinds)
+	transports.Register(kinds)
+	rpc.Register(kinds, transports.NewHub())
+	p, problems := config.Parse("default.yaml", config.Default(), kinds, nil)
+	require.Empty(t, problems)
+	for _, n := range p.Spec.Nodes {
+		assert.Equal(t, kinds.Lookup(n.Role, n.Kind).NewConfig(), n.Config, n.Name)
+	}
+}
+
+var example = regexp.MustCompile("(?s)```yaml\n(.*?)```\n(?:\n```text\n(.*?)```\n)?")
+
+func TestTheExamplesOfTheGuide(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
+	require.NoError(t, err)
+	for _, e := range example.FindAllSubmatch(guide, -1) {
+		assert.Equal(t, string(e[2]), validate(t, string(e[1])), "%s", e[1])
+	}
+}
+
+func TestTwoWiringErrorsAnUnknownKeyAndASmallWindowInOneRun(t *testing.T) {
+	said := strings.Split(strings.TrimSpace(validate(t, `
+version: 1
+sources:
+  rpc: { transport: rpc }
+stages:
+  decode: { from: rpc }
+  sequence: { from: decoed }
+  admit: { from: sequence, slow_down: 0.8 }
+  coalesce: { from: admit, edge: { items: 10, bytes: 64MiB } }
+  shard: { from: coalesce }
+  journal: { from: shard }
+  index: { from: journal }
+sinks:
+  replies: { from: index, to: origin }
+`[1:])), "\n")
+	require.Len(t, said, 4, strings.Join(said, "\n"))
+	for i, want := range []string{
+		`pipeline.yaml:6:21: stage "sequence" reads from "decoed", which is not there; hint: did you mean "decode"?`,
+		`pipeline.yaml:7:28: unknown key "slow_down" in stages.admit; hint: did you mean "slow_down_at"?`,
+		`pipeline.yaml:8:34: the edge into "coalesce" has a window of 10 items, but a batch of 1024 may come`,
+		`pipeline.yaml:13:20: "replies" takes Reply, but "index" gives Applied; hint: put a "notify" stage between them`,
+	} {
+		assert.Contains(t, said[i], want)
+	}
+}
