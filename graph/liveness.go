@@ -29,7 +29,7 @@ func (p *plan) checkWorkers() {
 
 // checkOrder refuses several workers before anything that relies on order.
 func (p *plan) checkOrder(n *planNode) {
-	for m, hops := n, 0; m != nil && hops <= len(p.nodes); m, hops = m.next(), hops+1 {
+	for _, m := range n.way() {
 		if m.kind != nil && m.kind.Doc.Traits.Ordered {
 			p.report(n.WorkersPos, fmt.Sprintf("remove it from %q, or put %q before it", n.Name, m.Name),
 				"%d workers of %q would pass items out of order to %q, which relies on their order", n.Workers, n.Name, m.Name)
@@ -38,11 +38,14 @@ func (p *plan) checkOrder(n *planNode) {
 	}
 }
 
-func (n *planNode) next() *planNode {
-	if len(n.down) == 0 {
-		return nil
+// way lists what an item passes from n on, n included, up to the end or to where a cycle closes.
+func (n *planNode) way() []*planNode {
+	way := []*planNode{n}
+	for len(n.down) > 0 && !slices.Contains(way, n.down[0]) {
+		n = n.down[0]
+		way = append(way, n)
 	}
-	return n.down[0]
+	return way
 }
 
 // checkCharges refuses a way from a source to a sink on which the budget is charged never or twice. Each source has
@@ -53,20 +56,22 @@ func (p *plan) checkCharges() {
 		if source.Role != RoleSource {
 			continue
 		}
-		var charging, last *planNode
-		seen := make(map[*planNode]bool) // a way may lead into a cycle
-		for n := source; n != nil && n.kind != nil && !seen[n]; n = n.next() {
-			seen[n] = true
-			if n.kind.Doc.Traits.Charges && charging != nil && !reported[n] {
+		way := source.way()
+		var charging *planNode
+		for _, n := range way {
+			switch {
+			case n.kind == nil || !n.kind.Doc.Traits.Charges:
+			case charging == nil:
+				charging = n
+			case !reported[n]:
 				reported[n] = true
 				p.report(n.Pos, fmt.Sprintf("remove %q or %q", charging.Name, n.Name),
 					"%q charges the budget for what %q has charged already", n.Name, charging.Name)
-			} else if n.kind.Doc.Traits.Charges {
-				charging = n
 			}
-			last = n
 		}
-		if charging == nil && last != nil && last.Role == RoleSink {
+		last := way[len(way)-1]
+		unknown := slices.ContainsFunc(way, func(n *planNode) bool { return n.kind == nil })
+		if charging == nil && last.Role == RoleSink && !unknown {
 			p.report(source.Pos, p.hintCharge(), "nothing between %q and %q charges the budget, so memory has no bound", source.Name, last.Name)
 		}
 	}
@@ -77,14 +82,14 @@ func (p *plan) hintCharge() string {
 	for _, role := range []Role{RoleStage, RoleSource} {
 		for _, k := range p.registry.Kinds(role) {
 			if k.Doc.Traits.Charges {
-				names = append(names, fmt.Sprintf("%q", k.Name))
+				names = append(names, withArticle(k.Name))
 			}
 		}
 	}
 	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("put a %s between them", strings.Join(names, " or a "))
+	return fmt.Sprintf("put %s between them", strings.Join(names, " or "))
 }
 
 // batchBound is the largest batch that comes out of a node, with the nodes that set it. A dimension of 0 is not

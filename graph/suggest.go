@@ -63,3 +63,11 @@ func editDistance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// withArticle renders `a "decode"` or `an "admit"`.
+func withArticle(name string) string {
+	if strings.TrimLeft(name, "aeiou") == name {
+		return fmt.Sprintf("a %q", name)
+	}
+	return fmt.Sprintf("an %q", name)
+}

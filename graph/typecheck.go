@@ -24,11 +24,7 @@ func (p *plan) checkTypes() {
 // pipeline that gives what is taken.
 func (p *plan) hintConvert(up, n *planNode) string {
 	if chain := p.conversion(up.kind.Out, n.kind.In); chain != nil {
-		noun := "stage"
-		if len(chain) > 1 {
-			noun = "stages"
-		}
-		return fmt.Sprintf("put a %s %s between them", strings.Join(chain, " and a "), noun)
+		return fmt.Sprintf("put %s between them", strings.Join(chain, " and "))
 	}
 	var givers []string
 	for _, other := range p.nodes {
@@ -42,7 +38,7 @@ func (p *plan) hintConvert(up, n *planNode) string {
 	return ""
 }
 
-// conversion searches breadth first for the quoted names of the kinds, in order, that make `to` of `from`.
+// conversion searches breadth first for the kinds, in order, that make `to` of `from`, as `a "decode" stage`.
 func (p *plan) conversion(from, to reflect.Type) []string {
 	type step struct {
 		at    reflect.Type
@@ -55,7 +51,7 @@ func (p *plan) conversion(from, to reflect.Type) []string {
 			if k.In != s.at || seen[k.Out] {
 				continue
 			}
-			names := append(slices.Clip(s.names), fmt.Sprintf("%q", k.Name))
+			names := append(slices.Clip(s.names), withArticle(k.Name)+" stage")
 			if k.Out == to {
 				return names
 			}

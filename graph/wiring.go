@@ -93,9 +93,13 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 		p.report(from.Pos, "remove one", "%s %q reads from %q twice", n.Role, n.Name, up.Name)
 	default:
 		n.connect(up, from.Pos)
-		if len(up.down) > 1 {
-			p.report(from.Pos, fmt.Sprintf("let %q read from %q, or give each a source of its own", n.Name, up.down[0].Name),
-				"%q is read by %q already: an item has one way through the graph, or it would be settled twice", up.Name, up.down[0].Name)
+		if first := up.down[0]; first != n {
+			hint := "give each a source of its own"
+			if first.Role == RoleStage {
+				hint = fmt.Sprintf("let %q read from %q, or %s", n.Name, first.Name, hint)
+			}
+			p.report(from.Pos, hint,
+				"%q is read by %q already: an item has one way through the graph, or it would be settled twice", up.Name, first.Name)
 		}
 	}
 }
