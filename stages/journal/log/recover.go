@@ -20,37 +20,52 @@ type recovered struct {
 }
 
 // recoverSegments reads the whole log. On an error every file is closed again.
-func recoverSegments(o Options, visit func(Entry) error) (r *recovered, err error) {
-	r = &recovered{nextLSN: 1, nextOrdinal: 1}
-	defer func() {
-		if err != nil {
-			_ = closeAll(r.segments) // the first error is the one that counts
-		}
-	}()
-	if err := prepareDirectory(o); err != nil {
+func recoverSegments(o Options, visit func(Entry) error) (*recovered, error) {
+	r := &recovered{nextLSN: 1, nextOrdinal: 1}
+	if err := r.run(o, visit); err != nil {
+		_ = closeAll(r.segments) // the first error is the one that counts
 		return nil, err
 	}
+	return r, nil
+}
+
+func (r *recovered) run(o Options, visit func(Entry) error) error {
+	if err := prepareDirectory(o); err != nil {
+		return err
+	}
 	if err := r.openAll(o); err != nil {
-		return nil, err
+		return err
 	}
 	for i := range r.segments {
 		if err := r.scan(o, i, visit); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	r.report.Segments = len(r.segments)
 	r.report.Records, r.report.Items = uint64(r.nextLSN-1), uint64(r.nextOrdinal-1)
-	return r, nil
+	return nil
 }
 
-// prepareDirectory makes the folder and makes its entry in the parent durable.
+// prepareDirectory makes the folder and its entry in the parent durable, and those of parents made on the way.
 func prepareDirectory(o Options) error {
+	dir := o.FS.PathDir(o.Dir)
+	grown := []string{dir} // folders that get a new entry
+	for len(grown) < maxDepth {
+		if _, err := o.FS.Stat(dir); err == nil {
+			break
+		}
+		dir = o.FS.PathDir(dir)
+		grown = append(grown, dir)
+	}
 	if err := o.FS.MkdirAll(o.Dir, directoryMode); err != nil {
 		return storageError("make journal folder", o.Dir, err)
 	}
-	parent := o
-	parent.Dir = o.FS.PathDir(o.Dir)
-	return syncDirectory(parent)
+	for _, dir := range slices.Backward(grown) {
+		if err := syncDirectory(o.FS, dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openAll opens the segments in order and checks that none is missing.
@@ -146,6 +161,7 @@ func (r *recovered) scan(o Options, i int, visit func(Entry) error) error {
 		}
 	}
 	sc := newScanner(s, limit)
+	sc.open = last
 	end, found, err := sc.run(context.Background(), func(e Entry, at int64) error {
 		if len(e.Items) > 0 {
 			r.entries = append(r.entries, entry{ordinal: e.Ordinal, segment: uint32(i), offset: uint32(at)})
@@ -210,7 +226,7 @@ func confirmTail(o Options, s *segment, sc *scanner) error {
 	if err := file.SyncData(); err != nil {
 		return storageError("confirm journal tail", s.path, err)
 	}
-	return syncDirectory(o)
+	return syncDirectory(o.FS, o.Dir)
 }
 
 // readError passes a visitor's error on and dresses one of the file system.

@@ -52,6 +52,7 @@ type scanner struct {
 	page    pager
 	header  header
 	limit   int64 // where to stop: the segment's valid end, or the file's size
+	open    bool  // the limit is only the file's size: a group that goes beyond it is damage
 	lsn     LSN   // the next one expected
 	ordinal Ordinal
 	items   [][]byte
@@ -118,6 +119,9 @@ func (s *scanner) group(g groupHead, visit func(Entry, int64) error) (end int64,
 			return end, err
 		}
 		end, at = next, next
+	}
+	if s.open && at < g.offset+groupHeadBytes+g.length {
+		return end, damage{at, "group is cut short"}
 	}
 	return at, nil
 }

@@ -27,35 +27,36 @@ type writer struct {
 
 // createSegment makes the file with a durable header in a durable directory entry, before any record is written to it:
 // so a segment with a broken header has never held an acked record, unless the file goes on after the header.
-func createSegment(o Options, h header) (w *writer, err error) {
+func createSegment(o Options, h header) (*writer, error) {
 	path := o.FS.PathJoin(o.Dir, segmentName(h.number))
 	file, err := o.FS.Create(path, writeCategory)
 	if err != nil {
 		return nil, storageError("create journal segment", path, err)
 	}
-	w = &writer{file: file, seg: &segment{header: h, path: path}, chunk: make([]byte, 0, chunkBytes)}
-	defer func() {
-		if err != nil {
-			w.abandon()
-		}
-	}()
-	if err := w.begin(); err != nil {
+	w := &writer{file: file, seg: &segment{header: h, path: path}, chunk: make([]byte, 0, chunkBytes)}
+	if err := w.begin(o); err != nil {
+		w.abandon()
 		return nil, err
-	}
-	if err := syncDirectory(o); err != nil {
-		return nil, err
-	}
-	if w.seg.file, err = o.FS.Open(path, vfs.RandomReadsOption); err != nil {
-		return nil, storageError("open journal segment", path, err)
 	}
 	return w, nil
 }
 
-func (w *writer) begin() error {
+func (w *writer) begin(o Options) error {
 	if err := w.write(w.seg.header.encode()); err != nil {
 		return err
 	}
-	return w.sync()
+	if err := w.sync(); err != nil {
+		return err
+	}
+	if err := syncDirectory(o.FS, o.Dir); err != nil {
+		return err
+	}
+	file, err := o.FS.Open(w.seg.path, vfs.RandomReadsOption)
+	if err != nil {
+		return storageError("open journal segment", w.seg.path, err)
+	}
+	w.seg.file = file
+	return nil
 }
 
 // write adds bytes to the file, in writes of at most chunkBytes.
@@ -102,14 +103,14 @@ func (w *writer) sync() error {
 // error says nothing about durability: everything that counts has been synced before.
 func (w *writer) abandon() { _ = w.file.Close() }
 
-func syncDirectory(o Options) error {
-	dir, err := o.FS.OpenDir(o.Dir)
+func syncDirectory(fs vfs.FS, path string) error {
+	dir, err := fs.OpenDir(path)
 	if err != nil {
-		return storageError("open journal folder", o.Dir, err)
+		return storageError("open journal folder", path, err)
 	}
 	defer dir.Close()
 	if err := dir.Sync(); err != nil {
-		return storageError("sync journal folder", o.Dir, err)
+		return storageError("sync journal folder", path, err)
 	}
 	return nil
 }
