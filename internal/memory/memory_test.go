@@ -30,6 +30,7 @@ func TestLimitsAreTheSchemas(t *testing.T) {
 		{"memory.proto", "Observation", "repeated float embedding = 7", "max_items", strconv.Itoa(memory.MaxDimension)},
 		{"memory.proto", "Observation", "bytes embedding_f32 = 8", "max_len", strconv.Itoa(4 * memory.MaxDimension)},
 		{"memory.proto", "ForgetTarget", "repeated string memory_ids = 1", "max_items", strconv.Itoa(memory.MaxForgetIDs)},
+		{"memory.proto", "RecallQuery", "uint32 limit = 3", "lte", strconv.Itoa(memory.MaxRecallLimit)},
 		{"flow.proto", "ObserveBatch", "repeated Observation observations = 2", "max_items", strconv.Itoa(memory.MaxBatch)},
 		{"admin.proto", "Space", "string name = 1", "max_len", strconv.Itoa(memory.MaxSpaceName)},
 		{"admin.proto", "Space", "uint32 dimension = 2", "lte", strconv.Itoa(memory.MaxDimension)},

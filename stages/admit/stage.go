@@ -56,6 +56,9 @@ func (s *stage) Exports() []any { return []any{Admission(s)} }
 
 // Process implements graph.Stage.
 func (s *stage) Process(ctx context.Context, in *graph.Batch[session.Op], out graph.Port[session.Op]) error {
+	if in.Len() == 0 {
+		return nil
+	}
 	first := in.Items[0].Sequence
 	if s.full() || !in.TryCharge(s.budget) {
 		return s.refuse(first, s.why(in))
