@@ -109,5 +109,8 @@ func unreadable(file string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		kind, hint = fault.NotFound, "check the path, or leave it out to run the embedded default pipeline"
 	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err // without the file, which the subject names
+	}
 	return fault.Wrap(kind, err, "the pipeline file cannot be read").WithOp("load config").WithSubject(file).WithHint("%s", hint)
 }

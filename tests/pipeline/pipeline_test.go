@@ -5,6 +5,7 @@ package pipeline
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -42,12 +43,17 @@ func TestTheDefaultPipelineChecksClean(t *testing.T) {
 	assert.Empty(t, validate(t, "version: 1\n"), "and as what a file leaves out")
 }
 
+func kinds() *graph.Registry {
+	r := graph.NewRegistry()
+	stages.Register(r)
+	transports.Register(r)
+	rpc.Register(r, transports.NewHub())
+	return r
+}
+
 // A kind whose own default differs from what the default file shows would change when its line is left out.
 func TestTheDefaultPipelineShowsTheDefaultsOfItsKinds(t *testing.T) {
-	kinds := graph.NewRegistry()
-	stages.Register(kinds)
-	transports.Register(kinds)
-	rpc.Register(kinds, transports.NewHub())
+	kinds := kinds()
 	p, problems := config.Parse("default.yaml", config.Default(), kinds, nil)
 	require.Empty(t, problems)
 	for _, n := range p.Spec.Nodes {
@@ -57,9 +63,30 @@ func TestTheDefaultPipelineShowsTheDefaultsOfItsKinds(t *testing.T) {
 
 var example = regexp.MustCompile("(?s)```yaml\n(.*?)```\n(?:\n```text\n(.*?)```\n)?")
 
-func TestTheExamplesOfTheGuide(t *testing.T) {
-	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
+func guide(t *testing.T) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	require.NoError(t, err)
+	return text
+}
+
+func TestTheGuideNamesEveryKindAndItsSettings(t *testing.T) {
+	text := string(guide(t))
+	for _, role := range []graph.Role{graph.RoleSource, graph.RoleStage, graph.RoleSink} {
+		for _, kind := range kinds().Kinds(role) {
+			config := reflect.TypeOf(kind.NewConfig()).Elem()
+			if config.NumField() == 0 {
+				assert.Contains(t, text, "`"+kind.Name+"`")
+			}
+			for i := range config.NumField() {
+				assert.Contains(t, text, "| `"+kind.Name+"."+config.Field(i).Tag.Get("yaml")+"` |")
+			}
+		}
+	}
+}
+
+func TestTheExamplesOfTheGuide(t *testing.T) {
+	guide := guide(t)
 	for _, e := range example.FindAllSubmatch(guide, -1) {
 		assert.Equal(t, string(e[2]), validate(t, string(e[1])), "%s", e[1])
 	}
