@@ -1,0 +1,225 @@
+package index
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+// opened returns a stage with the cosine space "x" of two memories, an empty space of three components by L2 and a
+// space without any shape.
+func opened(t *testing.T) (*Stage, *fakeJournal) {
+	t.Helper()
+	j := newFakeJournal()
+	j.createSpace("shaped", 3, memory.L2)
+	j.createSpace("shapeless", 0, 0)
+	s := openStage(t, j, fixedLimits{workers: 2, queue: 8, maxLimit: 100})
+	process(t, s, j.append(at("x"), durable(), observe("one", 3, 4), observe("two", 0, 2))...)
+	return s, j
+}
+
+func TestRecallRefusesWhatCanNeverSucceed(t *testing.T) {
+	s, _ := opened(t)
+	nan := float32(math.NaN())
+	for name, c := range map[string]struct {
+		space string
+		query memory.Query
+		field string
+		says  []string
+	}{
+		"dimension":         {"x", memory.Query{Vector: []float32{1, 2, 3}}, "embedding", []string{"3 components", `space "x" has 2`}},
+		"declared":          {"shaped", memory.Query{Vector: []float32{1}}, "embedding", []string{"1 components", `"shaped" has 3`}},
+		"empty":             {"x", memory.Query{}, "embedding", []string{"empty"}},
+		"nothing to ask":    {"shapeless", memory.Query{}, "embedding", []string{"empty"}},
+		"not a number":      {"x", memory.Query{Vector: []float32{1, nan}}, "embedding[1]", []string{"NaN"}},
+		"infinite":          {"x", memory.Query{Vector: []float32{float32(math.Inf(-1)), 1}}, "embedding[0]", []string{"-Inf"}},
+		"zero":              {"x", memory.Query{Vector: []float32{0, 0}}, "embedding", []string{"zero vector", "cosine"}},
+		"limit":             {"x", memory.Query{Vector: []float32{1, 2}, Limit: 101}, "limit", []string{"101", "1 to 100"}},
+		"negative":          {"x", memory.Query{Vector: []float32{1, 2}, Limit: -1}, "limit", []string{"-1"}},
+		"least not a score": {"x", memory.Query{Vector: []float32{1, 2}, MinScore: &nan}, "min_score", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.service.Recall(context.Background(), c.space, c.query)
+			f := fault.As(err)
+			require.NotNil(t, f)
+			require.Equal(t, fault.InvalidArgument, f.Kind)
+			require.Equal(t, c.field, f.Field)
+			require.Equal(t, "recall", f.Op)
+			for _, part := range append(c.says, c.space) {
+				require.ErrorContains(t, err, part)
+			}
+		})
+	}
+}
+
+func TestSpacesWithoutMemoriesAnswerEmpty(t *testing.T) {
+	s, _ := opened(t)
+	ctx := context.Background()
+	for space, vector := range map[string][]float32{"shaped": {0, 0, 0}, "shapeless": {1, 2}} {
+		result, err := s.service.Recall(ctx, space, memory.Query{Vector: vector})
+		require.NoError(t, err)
+		require.Equal(t, memory.Result{}, result)
+		found, missing, err := s.service.Get(ctx, space, []string{"a"}, false)
+		require.NoError(t, err)
+		require.Empty(t, found)
+		require.Equal(t, []string{"a"}, missing)
+	}
+}
+
+func TestAnUnknownSpaceIsNotFound(t *testing.T) {
+	s, _ := opened(t)
+	ctx := context.Background()
+	_, recall := s.service.Recall(ctx, "nowhere", memory.Query{Vector: []float32{1}})
+	_, _, get := s.service.Get(ctx, "nowhere", []string{"a"}, false)
+	_, match := s.service.Match(ctx, "nowhere", []string{"a"})
+	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "nowhere", 1)} {
+		require.Equal(t, fault.NotFound, fault.KindOf(err))
+		require.ErrorContains(t, err, `space "nowhere"`)
+		require.NotEmpty(t, fault.As(err).Hint)
+	}
+	require.Zero(t, s.service.Memories("nowhere"))
+	require.Zero(t, s.service.Published("nowhere"))
+	require.Nil(t, s.index.space("nowhere"), "asking makes nothing")
+}
+
+func TestHitsCarryWhatWasAskedFor(t *testing.T) {
+	s, _ := opened(t)
+	ctx := context.Background()
+	bare, err := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{30, 40}})
+	require.NoError(t, err)
+	require.Equal(t, memory.Result{Snapshot: 2, Scanned: 2, Hits: []memory.Hit{
+		{ID: "one", Score: 1, Confidence: 1, State: memory.Fresh, Version: 1},
+		{ID: "two", Score: 0.8, Confidence: 1, State: memory.Fresh, Version: 2},
+	}}, bare)
+	full, err := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{30, 40}, Limit: 1, IncludeContent: true, IncludeEmbedding: true})
+	require.NoError(t, err)
+	require.Len(t, full.Hits, 1)
+	require.Equal(t, "content of one", full.Hits[0].Content)
+	require.Equal(t, map[string]memory.Value{"n": int64(3)}, full.Hits[0].Metadata)
+	require.Equal(t, []float32{3, 4}, full.Hits[0].Embedding)
+
+	found, missing, err := s.service.Get(ctx, "x", []string{"two", "none", "one", "two"}, true)
+	require.NoError(t, err)
+	require.Equal(t, []string{"two", "one", "two"}, ids(found))
+	require.Equal(t, []string{"none"}, missing)
+	require.Equal(t, memory.Hit{ID: "two", Confidence: 1, State: memory.Fresh, Version: 2, Content: "content of two",
+		Metadata: map[string]memory.Value{"n": int64(3)}, Embedding: []float32{0, 2}}, found[0])
+	matched, err := s.service.Match(ctx, "x", []string{"two", "none", "two"})
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), matched)
+}
+
+func TestTheDefaultLimit(t *testing.T) {
+	s, j := opened(t)
+	for i := range 20 {
+		process(t, s, j.append(at("x"), durable(), observe(numbered(i), 1, float32(i)))...)
+	}
+	result, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: []float32{1, 1}})
+	require.NoError(t, err)
+	require.Len(t, result.Hits, memory.DefaultLimit)
+	require.Equal(t, 22, result.Scanned)
+}
+
+func TestADamagedRecordFailsTheRecallNotTheSpace(t *testing.T) {
+	s, j := opened(t)
+	j.failReads(func(o memory.Ordinal) error {
+		if o == 2 {
+			return fault.New(fault.Corrupt, "item with ordinal 2 fails its checksum")
+		}
+		return nil
+	})
+	ctx := context.Background()
+	_, err := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{1, 1}})
+	require.Equal(t, fault.Corrupt, fault.KindOf(err))
+	result, err := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{3, 4}, Limit: 1})
+	require.NoError(t, err)
+	require.Equal(t, []string{"one"}, ids(result.Hits))
+}
+
+// A recall that had to wait for its turn answers as of when it was called.
+func TestTheSnapshotIsTakenBeforeTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := opened(t)
+		pool := s.service.opened.Load().pool
+		release := make(chan struct{})
+		for range pool.workers {
+			go func() { _ = pool.run(context.Background(), func() error { <-release; return nil }) }()
+		}
+		synctest.Wait()
+		answered := make(chan memory.Result)
+		go func() {
+			result, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: []float32{3, 4}})
+			if err != nil {
+				t.Error(err)
+			}
+			answered <- result
+		}()
+		synctest.Wait() // it waits
+		process(t, s, j.append(at("x"), durable(), observe("three", 3, 4), forget("one"))...)
+		close(release)
+		result := <-answered
+		require.Equal(t, memory.Version(2), result.Snapshot)
+		require.Equal(t, []string{"one", "two"}, ids(result.Hits))
+		result, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: []float32{3, 4}})
+		require.NoError(t, err)
+		require.Equal(t, []string{"three", "two"}, ids(result.Hits))
+	})
+}
+
+func TestWaitPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := opened(t)
+		ctx := context.Background()
+		require.NoError(t, s.service.WaitPublished(ctx, "nowhere", 0), "before everything")
+		require.NoError(t, s.service.WaitPublished(ctx, "x", 2))
+		waited := make(chan error, 3)
+		for _, v := range []memory.Version{3, 3, 4} {
+			go func() { waited <- s.service.WaitPublished(ctx, "x", v) }()
+		}
+		synctest.Wait()
+		require.Empty(t, waited)
+		process(t, s, j.append(at("x"), durable(), rejected())...)
+		synctest.Wait()
+		require.Len(t, waited, 2, "the third waits for one more")
+		process(t, s, j.append(at("x"), durable(), forget("one"))...)
+		for range 3 {
+			require.NoError(t, <-waited)
+		}
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		require.Equal(t, fault.DeadlineExceeded, fault.KindOf(s.service.WaitPublished(short, "shaped", 1)))
+	})
+}
+
+func TestNothingIsServedBeforeOpen(t *testing.T) {
+	s := newStage(nil, graph.NewHandle[Journal](newFakeJournal()), graph.NewHandle[Limits](roomy))
+	ctx := context.Background()
+	_, recall := s.service.Recall(ctx, "x", memory.Query{})
+	_, _, get := s.service.Get(ctx, "x", nil, false)
+	_, match := s.service.Match(ctx, "x", nil)
+	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "x", 1)} {
+		require.Equal(t, fault.Unavailable, fault.KindOf(err))
+	}
+	require.Zero(t, s.service.Published("x"))
+	require.Equal(t, []any{s.service}, s.Exports())
+}
+
+// The kind is registered with the types of its edges and asks for exactly its two services.
+func TestRegister(t *testing.T) {
+	r := graph.NewRegistry()
+	Register(r)
+	kind := r.Lookup(graph.RoleStage, "index")
+	require.NotNil(t, kind)
+	require.True(t, kind.Doc.Traits.Ordered)
+	require.True(t, strings.HasSuffix(kind.In.String(), "Appended"))
+	require.True(t, strings.HasSuffix(kind.Out.String(), "Applied"))
+}
