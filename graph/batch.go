@@ -195,6 +195,14 @@ func Concat[T any](batches ...*Batch[T]) *Batch[T] {
 	return out
 }
 
+// detach moves everything into another batch and leaves b empty, so that a sender that goes on using what it has sent
+// finds nothing there, instead of what is somebody else's by now.
+func (b *Batch[T]) detach() *Batch[T] {
+	next := *b
+	b.empty()
+	return &next
+}
+
 func (b *Batch[T]) empty() { b.refs, b.spans, b.Items = nil, nil, nil }
 
 // move hands the live items from one place to the next and weighs them; what is settled is dropped from the batch,

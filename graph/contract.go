@@ -35,8 +35,8 @@ type Sink[In any] interface {
 
 // Port is where a stage sends its output. Owned by the goroutine that runs Process or Flush, until it returns.
 type Port[T any] interface {
-	// Send hands b on, waiting for the edge's credit. It always takes b: when it returns an error, every item of b
-	// that was live has been rejected with that error. A fused downstream's error is returned as it is. A batch
+	// Send hands b on, waiting for the edge's credit. It always takes b, which is empty afterwards: when it returns
+	// an error, every item of b that was live has been settled, those that got no further with that error. A fused downstream's error is returned as it is. A batch
 	// that the edge's window can never hold is refused at once.
 	Send(ctx context.Context, b *Batch[T]) error
 	// TrySend is Send without waiting for the edge it leads to; with ErrNoCredit b stays with the caller.

@@ -77,13 +77,14 @@ func (e *edge[T]) enter(ctx context.Context, from *host, lane int, b *Batch[T], 
 }
 
 func (e *edge[T]) push(i int, b *Batch[T], w Window) error {
-	q := queued[T]{batch: b, weight: w}
+	q := queued[T]{batch: b.detach(), weight: w}
 	if hooks := e.host.engine.hooks; hooks != nil {
 		q.since = e.host.engine.now()
 		hooks.Enqueue(e.host.name, i, w)
 	}
 	if !e.lanes[i].push(q) {
 		e.credit.give(w)
+		*b = *q.batch
 		return e.host.engine.stopReason()
 	}
 	e.totals.batches.Add(1)

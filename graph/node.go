@@ -127,7 +127,7 @@ func (n *stageNode[In, Out]) enter(ctx context.Context, from *host, lane int, b 
 	c := n.calls.Get().(*call[Out])
 	defer n.calls.Put(c)
 	c.lane = lane
-	return n.process(ctx, c, b, w)
+	return n.process(ctx, c, b.detach(), w)
 }
 
 // process runs the stage on one batch and settles what it leaves behind.

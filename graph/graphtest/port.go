@@ -70,7 +70,7 @@ func (p *Port[T]) send(ctx context.Context, lane int, b *graph.Batch[T], wait bo
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sent = append(p.sent, Sent[T]{Lane: lane, Batch: b})
+	p.sent = append(p.sent, Sent[T]{Lane: lane, Batch: graph.Map(b, b.Items)}) // Map leaves b empty, as an edge does
 	return nil
 }
 
