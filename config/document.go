@@ -19,7 +19,7 @@ import (
 // line that the parser names, which is where the construct began, or the one before.
 const (
 	maxLocateLines = 500
-	maxLocateBytes = 64 << 10
+	maxLocateBytes = 16 << 10
 )
 
 // parseDocument returns the mapping at the root of the one document in data, or the reason why there is none.

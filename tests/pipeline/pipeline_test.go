@@ -78,8 +78,8 @@ func TestTheGuideNamesEveryKindAndItsSettings(t *testing.T) {
 			if config.NumField() == 0 {
 				assert.Contains(t, text, "`"+kind.Name+"`")
 			}
-			for i := range config.NumField() {
-				assert.Contains(t, text, "| `"+kind.Name+"."+config.Field(i).Tag.Get("yaml")+"` |")
+			for field := range config.Fields() {
+				assert.Contains(t, text, "| `"+kind.Name+"."+field.Tag.Get("yaml")+"` |")
 			}
 		}
 	}
