@@ -215,3 +215,34 @@ func TestManyStreamsManyItemsOneVerdictEach(t *testing.T) {
 	assert.Zero(t, got.GetInFlight())
 	assert.Zero(t, got.GetQueueDepth())
 }
+
+// TestOverloadNacksAndNothingIsLost sends as fast as it can with no regard for credit, and goes back when told to.
+func TestOverloadNacksAndNothingIsLost(t *testing.T) {
+	const total, size = 20 * 1024, 1024
+	s := startServer(t, t.TempDir(), flag("budget.items", "3000"))
+	f, _ := join(t, s, faces())
+	batch := make([]*engramv1.Observation, size)
+	for i := range batch {
+		batch[i] = seen("x", 1, 0)
+	}
+	var committed, sent uint64
+	for next := uint64(1); committed < total; {
+		for ; next <= total; next += size {
+			f.observe(next, batch...)
+			sent += size
+		}
+		for committed < total && next > total {
+			m := f.next()
+			committed = max(committed, m.GetAck().GetCommittedThrough())
+			if n := m.GetNack(); n != nil {
+				next = n.GetExpectedSequence()
+			}
+		}
+	}
+	got := stats(t, s)
+	assert.Equal(t, sent, got.GetOffered(), "every item sent has its verdict")
+	assert.Equal(t, uint64(total), got.GetAccepted())
+	assert.Equal(t, got.GetOffered(), got.GetAccepted()+got.GetNacked()+got.GetDuplicate())
+	assert.Zero(t, got.GetInFlight())
+	assert.Zero(t, got.GetQueueDepth())
+}

@@ -17,7 +17,7 @@ func listen(address string, insecure bool) (net.Listener, error) {
 			WithSubject(address).WithHint("write host:port, such as 127.0.0.1:7320")
 	}
 	if !tcp.IP.IsLoopback() && !insecure {
-		return nil, fault.New(fault.FailedPrecondition, "it can be reached from beyond this machine, and there are no keys and no TLS yet").
+		return nil, fault.New(fault.InvalidArgument, "it can be reached from beyond this machine, and there are no keys and no TLS yet").
 			WithOp("listen").WithSubject(address).
 			WithHint("use 127.0.0.1:%d, or --insecure where everyone on the network may read and write", tcp.Port)
 	}

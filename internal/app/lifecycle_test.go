@@ -1,0 +1,195 @@
+package app
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/config"
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/transports/rpc"
+)
+
+func page(t *testing.T, s *Server, path string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address()+path, http.NoBody)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(text)
+}
+
+func TestReadyWithinASecondOnAnEmptyFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	began := time.Now()
+	s := startServer(t, dir)
+	assert.Less(t, time.Since(began), time.Second)
+	for _, path := range []string{"/livez", "/healthz", "/readyz"} {
+		status, _ := page(t, s, path)
+		assert.Equal(t, http.StatusOK, status, path)
+	}
+	info, err := os.Stat(dir)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm(), "the folder is the user's alone")
+}
+
+func TestNotReadyIsSaidOnEveryRoad(t *testing.T) {
+	s := startServer(t, t.TempDir())
+	health := grpchealth.NewClient(h2c(t), "http://"+s.Address(), connect.WithGRPC())
+	serving, err := health.Check(t.Context(), &grpchealth.CheckRequest{Service: rpc.Services()[0]})
+	require.NoError(t, err)
+	assert.Equal(t, grpchealth.StatusServing, serving.Status)
+	for _, p := range []phase{starting, draining} {
+		s.state.set(p)
+		status, text := page(t, s, "/readyz")
+		assert.Equal(t, http.StatusServiceUnavailable, status, text)
+		answer, err := health.Check(t.Context(), &grpchealth.CheckRequest{})
+		require.NoError(t, err)
+		assert.Equal(t, grpchealth.StatusNotServing, answer.Status)
+		status, _ = page(t, s, "/livez")
+		assert.Equal(t, http.StatusOK, status)
+	}
+	s.state.set(starting)
+	status, _, answer := curl(t, s, "AdminService/ListSpaces", `{}`)
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Contains(t, answer["message"], "/readyz")
+	f := dial(t, s)
+	require.NoError(t, f.stream.Send(nil))
+	assert.Equal(t, connect.CodeUnavailable, f.failure().Code())
+	s.state.set(ready)
+}
+
+func TestReflection(t *testing.T) {
+	s := startServer(t, t.TempDir())
+	client := grpcreflect.NewClient(h2c(t), "http://"+s.Address(), connect.WithGRPC())
+	stream := client.NewStream(t.Context())
+	names, err := stream.ListServices()
+	require.NoError(t, err)
+	found := make([]string, len(names))
+	for i, n := range names {
+		found[i] = string(n)
+	}
+	assert.ElementsMatch(t, rpc.Services(), found)
+	_, err = stream.Close()
+	require.NoError(t, err)
+}
+
+func TestALockedFolderIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	startServer(t, dir)
+	second := makeServer(t, dir)
+	err := second.Start(t.Context())
+	require.Error(t, err)
+	assert.Equal(t, "FOLDER_LOCKED", fault.As(err).Reason)
+	assert.Contains(t, err.Error(), dir)
+	assert.Contains(t, err.Error(), strconv.Itoa(os.Getpid()), "the holder is named")
+}
+
+func TestAStoppedServerLeavesItsFolder(t *testing.T) {
+	dir := t.TempDir()
+	first := startServer(t, dir)
+	stop(t, first)
+	assert.Empty(t, first.Address())
+	stop(t, first) // again does nothing
+	startServer(t, dir)
+}
+
+func TestAnAddressInUseIsRefusedAndNothingStays(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	dir := t.TempDir()
+	s := makeServer(t, dir, flag("listen", taken.Addr().String()))
+	err = s.Start(t.Context())
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), taken.Addr().String())
+	assert.Contains(t, err.Error(), "--listen")
+	startServer(t, dir) // the folder was unlocked
+}
+
+func TestAnAddressBeyondLoopbackNeedsInsecure(t *testing.T) {
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0"} {
+		err := makeServer(t, t.TempDir(), flag("listen", address)).Start(t.Context())
+		require.Error(t, err, address)
+		assert.Contains(t, err.Error(), "--insecure", address)
+	}
+	listener, err := listen("0.0.0.0:0", true)
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	listener, err = listen("localhost:0", false)
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+}
+
+func TestAFolderThatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	err := makeServer(t, file).Start(t.Context())
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), file)
+	assert.Contains(t, err.Error(), "--data")
+}
+
+func TestAPipelineThatWouldNotStart(t *testing.T) {
+	_, err := New(Config{File: filepath.Join(t.TempDir(), "none.yaml")})
+	assert.Equal(t, fault.NotFound, fault.KindOf(err))
+
+	file := filepath.Join(t.TempDir(), "p.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("version: 1\nlimits: { streams: 0 }\nsources: { rpc: { transport: rpc, protocols: [soap] } }\n"), 0o600))
+	found, err := Validate(file)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(found), 2, "%v", found)
+	invalid := &InvalidPipeline{}
+	_, err = New(Config{File: file, LookupEnv: noEnvironment})
+	require.ErrorAs(t, err, &invalid)
+	assert.Contains(t, err.Error(), "soap")
+	assert.Contains(t, err.Error(), file+":2:")
+
+	found, err = Validate("")
+	require.NoError(t, err)
+	assert.Empty(t, found, "the embedded pipeline starts")
+}
+
+func TestTheEnvironmentIsUnderTheFlags(t *testing.T) {
+	env := map[string]string{"ENGRAM_LISTEN": "127.0.0.1:1", "ENGRAM_DATA": "/from/env"}
+	s, err := New(Config{
+		Overrides: []config.Override{flag("listen", "127.0.0.1:0")},
+		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1:0", s.Pipeline().Listen)
+	assert.Equal(t, "/from/env", s.DataDir())
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	s := startServer(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, s.Wait(ctx))
+	require.Error(t, makeServer(t, t.TempDir()).Wait(ctx))
+}
+
+func TestTooManyStreamsAreRefusedByName(t *testing.T) {
+	s := startServer(t, t.TempDir(), flag("limits.streams", "1"))
+	join(t, s, faces())
+	f := dial(t, s)
+	require.NoError(t, f.stream.Send(nil))
+	err := f.failure()
+	assert.Equal(t, connect.CodeResourceExhausted, err.Code())
+	assert.Contains(t, err.Message(), "limits.streams")
+}
