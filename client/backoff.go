@@ -20,7 +20,7 @@ type backoff struct{ attempts int }
 func (b *backoff) next() time.Duration {
 	step := min(reconnectBase<<min(b.attempts, 16), reconnectMax)
 	b.attempts++
-	return step/2 + rand.N(step/2)
+	return step/2 + rand.N(step/2) //nolint:gosec // spreads load, protects nothing
 }
 
 func (b *backoff) reset() { b.attempts = 0 }
@@ -32,6 +32,7 @@ func final(e *Error) bool {
 		connect.CodeUnauthenticated, connect.CodeFailedPrecondition, connect.CodeUnimplemented, connect.CodeOutOfRange,
 		connect.CodeDataLoss:
 		return true
+	default:
+		return e.Is(ErrFenced) || e.Reason == reasonProtocol
 	}
-	return e.Is(ErrFenced) || e.Reason == reasonProtocol
 }

@@ -78,8 +78,9 @@ func (e *Error) Retryable() bool {
 	switch e.Code {
 	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
 		return !e.Is(ErrFenced)
+	default:
+		return false
 	}
-	return false
 }
 
 // RejectedError says that the server refused observations for good: as they are, they can never be stored. A wrong
@@ -151,7 +152,7 @@ func (c *Client) describe(op string, err error) *Error {
 		e.Code = connect.CodeCanceled
 	case errors.Is(err, io.EOF):
 		e.Code = connect.CodeUnavailable
-		e.Message = fmt.Sprintf("%s ended the stream", c.address)
+		e.Message = c.address + " ended the stream"
 	}
 	return e
 }

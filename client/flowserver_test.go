@@ -2,9 +2,9 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +42,7 @@ type flowServer struct {
 }
 
 func startFlowServer(t *testing.T) *flowServer {
+	t.Helper()
 	f := &flowServer{t: t, window: 64}
 	f.start("127.0.0.1:0")
 	t.Cleanup(f.stop)
@@ -191,7 +192,7 @@ func (f *flowServer) requireExactlyOnce(n int) {
 	defer f.mu.Unlock()
 	require.Len(f.t, f.log, n)
 	for i, id := range f.log {
-		require.Equal(f.t, fmt.Sprint(i+1), id)
+		require.Equal(f.t, strconv.Itoa(i+1), id)
 	}
 	require.Zero(f.t, f.overruns, "sent beyond the credit")
 }

@@ -42,7 +42,7 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 		st.cancel(&Error{Op: "open session", Code: connect.CodeUnavailable, Message: fmt.Sprintf(
 			"%s did not answer within %v", s.client.address, welcomeTimeout)})
 	})
-	st.wire = s.dial(st.ctx)
+	st.wire = s.dial(st.ctx) //nolint:contextcheck // a stream outlives the call that opens it
 	welcome, err := s.greet(st)
 	timer.Stop()
 	if !unlink() && err == nil {
@@ -81,8 +81,10 @@ func (s *Session) greet(st *stream) (*engramv1.Welcome, error) {
 	}
 	if response.GetWelcome() == nil {
 		if away := response.GetGoAway(); away != nil {
-			return nil, &Error{Op: "open session", Code: connect.CodeUnavailable, Message: "the server is going away",
-				RetryAfter: away.GetReconnectAfter().AsDuration()}
+			return nil, &Error{
+				Op: "open session", Code: connect.CodeUnavailable, Message: "the server is going away",
+				RetryAfter: away.GetReconnectAfter().AsDuration(),
+			}
 		}
 		return nil, protocolError("the first frame was a %T, not a Welcome", response.GetFrame())
 	}

@@ -2,7 +2,7 @@ package client
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +17,7 @@ import (
 )
 
 func connectTo(t *testing.T, address string) *Client {
+	t.Helper()
 	c, err := New(address)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -24,6 +25,7 @@ func connectTo(t *testing.T, address string) *Client {
 }
 
 func deadline(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -33,7 +35,7 @@ func deadline(t *testing.T) context.Context {
 func numbered(ctx context.Context, t *testing.T, s *Session, n int) {
 	t.Helper()
 	for i := range n {
-		_, err := s.Observe(ctx, Observation{ID: fmt.Sprint(i + 1), Embedding: make([]float32, 8)})
+		_, err := s.Observe(ctx, Observation{ID: strconv.Itoa(i + 1), Embedding: make([]float32, 8)})
 		require.NoError(t, err)
 	}
 }
@@ -87,7 +89,7 @@ func TestARestartedServerIsFoundAgain(t *testing.T) {
 		if i == 500 {
 			close(reached)
 		}
-		_, err := s.Observe(ctx, Observation{ID: fmt.Sprint(i + 1)})
+		_, err := s.Observe(ctx, Observation{ID: strconv.Itoa(i + 1)})
 		require.NoError(t, err)
 	}
 	restarts.Wait()
@@ -188,8 +190,10 @@ func (f *flowServer) Observe(_ context.Context, r *connect.Request[engramv1.Obse
 
 // Get returns one memory with everything set, and misses the others.
 func (f *flowServer) Get(_ context.Context, r *connect.Request[engramv1.GetRequest]) (*connect.Response[engramv1.GetResponse], error) {
-	o := Observation{ID: r.Msg.GetMemoryIds()[0], Content: "tea", Embedding: []float32{1, -2}, ObservedAt: epoch, Confidence: new(float32(0.5)),
-		Metadata: map[string]any{"s": "x", "i": uint8(7), "f": float32(0.5), "b": true}}
+	o := Observation{
+		ID: r.Msg.GetMemoryIds()[0], Content: "tea", Embedding: []float32{1, -2}, ObservedAt: epoch,
+		Confidence: new(float32(0.5)), Metadata: map[string]any{"s": "x", "i": uint8(7), "f": float32(0.5), "b": true},
+	}
 	w, err := o.encode()
 	if err != nil {
 		return nil, err

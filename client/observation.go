@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -40,13 +41,13 @@ func (o *Observation) encode() (*engramv1.Observation, error) {
 	if err := checkText("Content", o.Content); err != nil {
 		return nil, err
 	}
-	metadata, err := encodeMetadata(o.Metadata)
-	if err != nil {
-		return nil, err
-	}
-	w := &engramv1.Observation{
-		MemoryId: o.ID, Content: o.Content, Metadata: metadata,
-		Confidence: o.Confidence, EmbeddingF32: encodeVector(o.Embedding),
+	w := &engramv1.Observation{MemoryId: o.ID, Content: o.Content, EmbeddingF32: encodeVector(o.Embedding)}
+	if len(o.Metadata) > 0 {
+		metadata, err := encodeMetadata(o.Metadata)
+		if err != nil {
+			return nil, err
+		}
+		w.Metadata = metadata
 	}
 	if o.Confidence != nil {
 		w.Confidence = new(*o.Confidence)
@@ -66,9 +67,6 @@ func checkText(field, s string) error {
 }
 
 func encodeMetadata(m map[string]any) (map[string]*engramv1.MetadataValue, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
 	out := make(map[string]*engramv1.MetadataValue, len(m))
 	for k, v := range m {
 		if err := checkText("Metadata", k); err != nil {
@@ -90,7 +88,7 @@ func encodeValue(v any) (*engramv1.MetadataValue, error) {
 	switch v := v.(type) {
 	case string:
 		if !utf8.ValidString(v) {
-			return nil, fmt.Errorf("not valid UTF-8")
+			return nil, errors.New("not valid UTF-8")
 		}
 		return &engramv1.MetadataValue{Kind: &engramv1.MetadataValue_StringValue{StringValue: v}}, nil
 	case bool:

@@ -42,7 +42,8 @@ func recallInBackground(ctx context.Context, s *Session) <-chan recalled {
 }
 
 func TestARecallCollectsItsChunks(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		done := recallInBackground(t.Context(), s)
@@ -64,7 +65,8 @@ func TestARecallCollectsItsChunks(t *testing.T) {
 }
 
 func TestARecallsFailureIsItsOwn(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		done := recallInBackground(t.Context(), s)
@@ -91,7 +93,8 @@ func TestARecallInFlightIsAskedAgainOnTheNextStream(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, p *script) {
+			bubble(t, func(p *script) {
+				t := p.t
 				s, w := p.open(SessionOptions{}, welcome(1, 0))
 				defer abandon(s)
 				done := recallInBackground(t.Context(), s)
@@ -109,7 +112,8 @@ func TestARecallInFlightIsAskedAgainOnTheNextStream(t *testing.T) {
 }
 
 func TestARecallThatIsGivenUpIsCancelled(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -124,7 +128,8 @@ func TestARecallThatIsGivenUpIsCancelled(t *testing.T) {
 }
 
 func TestNoMoreRecallsAreAtWorkThanTheServerAllows(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		hello := welcome(1, 0)
 		hello.Limits = &engramv1.Limits{MaxConcurrentRecalls: 2}
 		s, w := p.open(SessionOptions{}, hello)
@@ -147,7 +152,8 @@ func TestNoMoreRecallsAreAtWorkThanTheServerAllows(t *testing.T) {
 }
 
 func TestRecallsDoNotWaitForCreditAndFailWithTheSession(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, withCredit(welcome(1, 0), 0))
 		observe(t, s, 1)
 		done := recallInBackground(t.Context(), s)

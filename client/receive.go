@@ -87,8 +87,9 @@ func nackCode(r engramv1.Nack_Reason) connect.Code {
 		return connect.CodeOutOfRange
 	case engramv1.Nack_REASON_STORAGE_UNAVAILABLE:
 		return connect.CodeUnavailable
+	default:
+		return connect.CodeResourceExhausted
 	}
-	return connect.CodeResourceExhausted
 }
 
 func nackReason(r engramv1.Nack_Reason) string {

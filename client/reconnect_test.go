@@ -30,7 +30,8 @@ func wireError(code connect.Code, message string, details ...proto.Message) erro
 }
 
 func TestALostStreamIsResumedBehindWhatIsCommitted(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
 		defer abandon(s)
 		sent := observe(t, s, 5)
@@ -55,7 +56,8 @@ func TestALostStreamIsResumedBehindWhatIsCommitted(t *testing.T) {
 }
 
 func TestRejectionsOfLostAcksAreToldByTheWelcome(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
 		defer abandon(s)
 		sent := observe(t, s, 1)
@@ -69,7 +71,8 @@ func TestRejectionsOfLostAcksAreToldByTheWelcome(t *testing.T) {
 }
 
 func TestReconnectingBacksOffAndGivesUp(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		var pauses []time.Duration
 		s, w := p.open(SessionOptions{ReconnectFor: time.Minute, OnEvent: func(e Event) {
 			if e.Kind == EventDisconnected {
@@ -94,7 +97,8 @@ func TestReconnectingBacksOffAndGivesUp(t *testing.T) {
 }
 
 func TestAServerThatBreaksEveryStreamIsNotHammered(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		began := time.Now()
@@ -107,7 +111,8 @@ func TestAServerThatBreaksEveryStreamIsNotHammered(t *testing.T) {
 }
 
 func TestTheServersRetryAfterIsHonoured(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		began := time.Now()
@@ -138,7 +143,8 @@ func TestAnErrorThatRetryingCannotHelpEndsTheSession(t *testing.T) {
 		"wrong token": {err: wireError(connect.CodePermissionDenied, "wrong token"), text: "wrong token"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, p *script) {
+			bubble(t, func(p *script) {
+				t := p.t
 				s, w := p.open(SessionOptions{}, welcome(1, 0))
 				sent := observe(t, s, 1)
 				w.lose(test.err)
@@ -160,7 +166,8 @@ func TestAnErrorThatRetryingCannotHelpEndsTheSession(t *testing.T) {
 }
 
 func TestAFencedSessionFailsAndStaysAway(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		var last Event
 		s, w := p.open(SessionOptions{OnEvent: func(e Event) { last = e }}, welcome(1, 0))
 		w.goAway(&engramv1.GoAway{Reason: engramv1.GoAway_REASON_FENCED})
@@ -173,7 +180,8 @@ func TestAFencedSessionFailsAndStaysAway(t *testing.T) {
 }
 
 func TestAnotherProgramInBetweenIsNoticedByItsEpoch(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
 		observe(t, s, 2)
 		w.lose(io.EOF)
@@ -185,7 +193,8 @@ func TestAnotherProgramInBetweenIsNoticedByItsEpoch(t *testing.T) {
 }
 
 func TestALostWelcomeIsNoOtherProgram(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		w.lose(io.EOF)
@@ -198,7 +207,8 @@ func TestALostWelcomeIsNoOtherProgram(t *testing.T) {
 }
 
 func TestAServerThatGoesAwayIsLetFinishAndResumed(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
 		defer abandon(s)
 		observe(t, s, 1)
@@ -219,7 +229,8 @@ func TestAServerThatGoesAwayIsLetFinishAndResumed(t *testing.T) {
 }
 
 func TestAServerThatSaysGoAwayAndHangsIsLeft(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		began := time.Now()
@@ -230,7 +241,8 @@ func TestAServerThatSaysGoAwayAndHangsIsLeft(t *testing.T) {
 }
 
 func TestASilentServerIsPingedAndThenLeft(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		var why error
 		s, w := p.open(SessionOptions{OnEvent: func(e Event) { why = e.Err }}, welcome(1, 0))
 		defer abandon(s)
@@ -245,7 +257,8 @@ func TestASilentServerIsPingedAndThenLeft(t *testing.T) {
 }
 
 func TestAHeartbeatKeepsAnIdleStream(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		for range 20 {
@@ -258,7 +271,8 @@ func TestAHeartbeatKeepsAnIdleStream(t *testing.T) {
 }
 
 func TestAServerThatBreaksTheProtocolEndsTheSession(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
 		sent := observe(t, s, 1)
 		w.batch()
@@ -271,7 +285,8 @@ func TestAServerThatBreaksTheProtocolEndsTheSession(t *testing.T) {
 }
 
 func TestCloseReconnectsToSettleWhatIsLeft(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		observe(t, s, 1)
 		w.lose(io.EOF)
@@ -290,7 +305,8 @@ func TestCloseReconnectsToSettleWhatIsLeft(t *testing.T) {
 }
 
 func TestCloseIsDoneWhenTheServerHadEndedTheSessionAlready(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		closed := make(chan error, 1)
 		go func() {
@@ -307,7 +323,8 @@ func TestCloseIsDoneWhenTheServerHadEndedTheSessionAlready(t *testing.T) {
 }
 
 func TestDetachWithoutAConnectionAndNothingLeftIsDone(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		p.refuse = unavailable("connection refused")
 		w.lose(io.EOF)
@@ -318,7 +335,8 @@ func TestDetachWithoutAConnectionAndNothingLeftIsDone(t *testing.T) {
 }
 
 func TestAFullBufferSaysWhyItDoesNotDrain(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{BufferItems: 1}, welcome(1, 0))
 		defer abandon(s)
 		observe(t, s, 1)

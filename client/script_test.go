@@ -72,7 +72,10 @@ func (w *fakeWire) CloseRequest() error {
 
 func (w *fakeWire) CloseResponse() error { return nil }
 
-func newScript(t *testing.T) *script { return &script{t: t, dials: make(chan *fakeWire, 16)} }
+func newScript(t *testing.T) *script {
+	t.Helper()
+	return &script{t: t, dials: make(chan *fakeWire, 16)}
+}
 
 func (p *script) dial(ctx context.Context) wire {
 	w := &fakeWire{

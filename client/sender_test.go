@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func pushN(s *sender, n int) {
 
 // named returns an item whose payload tells its number.
 func named(number uint64, bytes int) item {
-	return item{observe: &engramv1.Observation{MemoryId: fmt.Sprint(number)}, bytes: bytes, queued: epoch, pending: &Pending{}}
+	return item{observe: &engramv1.Observation{MemoryId: strconv.FormatUint(number, 10)}, bytes: bytes, queued: epoch, pending: &Pending{}}
 }
 
 func ignore(*item, *RejectedError) {}
@@ -341,7 +342,7 @@ func (m *model) check(t *rapid.T) {
 	require.Equal(t, m.freedUpTo, m.s.committed)
 	require.Equal(t, m.pushed, m.s.last(), "an observation vanished")
 	for i, id := range m.committed {
-		require.Equal(t, fmt.Sprint(i+1), id, "out of order, doubled or lost")
+		require.Equal(t, strconv.Itoa(i+1), id, "out of order, doubled or lost")
 	}
 	require.Less(t, m.s.committed, m.s.next)
 	require.LessOrEqual(t, m.s.next, m.s.last()+1)

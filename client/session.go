@@ -31,7 +31,7 @@ type Session struct {
 	options SessionOptions
 	client  *Client
 	dial    func(context.Context) wire
-	ctx     context.Context // of all streams; cancelled to abort
+	ctx     context.Context //nolint:containedctx // the life of all streams; cancelled to abort
 	abort   context.CancelCauseFunc
 	wake    chan struct{} // cap 1: the writer has something new to decide
 	over    chan struct{} // closed when the session has ended

@@ -13,13 +13,14 @@ import (
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
-func bubble(t *testing.T, test func(t *testing.T, p *script)) {
+func bubble(t *testing.T, test func(p *script)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newScript(t)) })
+	synctest.Test(t, func(t *testing.T) { test(newScript(t)) })
 }
 
 func TestObservationsShareAMessageAfterTheLinger(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		observe(t, s, 3)
@@ -33,7 +34,8 @@ func TestObservationsShareAMessageAfterTheLinger(t *testing.T) {
 }
 
 func TestNegativeLingerSendsEachAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
 		defer abandon(s)
 		for i := range 3 {
@@ -46,7 +48,8 @@ func TestNegativeLingerSendsEachAtOnce(t *testing.T) {
 }
 
 func TestBatchesKeepToTheSmallerOfBothLimits(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		hello := welcome(1, 0)
 		hello.Limits = &engramv1.Limits{MaxBatchObservations: 2}
 		s, w := p.open(SessionOptions{MaxBatch: 5}, hello)
@@ -60,7 +63,8 @@ func TestBatchesKeepToTheSmallerOfBothLimits(t *testing.T) {
 }
 
 func TestNothingIsSentBeyondTheCredit(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, withCredit(welcome(1, 0), 2))
 		defer abandon(s)
 		observe(t, s, 5)
@@ -78,7 +82,8 @@ func TestNothingIsSentBeyondTheCredit(t *testing.T) {
 }
 
 func TestTheBufferIsFreedOnCommittedOnly(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{BufferItems: 2}, welcome(1, 0))
 		defer abandon(s)
 		observe(t, s, 2)
@@ -98,7 +103,8 @@ func TestTheBufferIsFreedOnCommittedOnly(t *testing.T) {
 }
 
 func TestAFullBufferHonoursTheContext(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, _ := p.open(SessionOptions{BufferBytes: 30}, welcome(1, 0))
 		defer abandon(s)
 		observe(t, s, 2)
@@ -111,7 +117,8 @@ func TestAFullBufferHonoursTheContext(t *testing.T) {
 }
 
 func TestWaitAndFlushTellWhatBecameOfEach(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		var events []Event
 		s, w := p.open(SessionOptions{OnEvent: func(e Event) { events = append(events, e) }}, welcome(1, 0))
 		defer abandon(s)
@@ -140,7 +147,8 @@ func TestWaitAndFlushTellWhatBecameOfEach(t *testing.T) {
 }
 
 func TestWaitHonoursTheContext(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, _ := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		sent := observe(t, s, 1)
@@ -152,7 +160,8 @@ func TestWaitHonoursTheContext(t *testing.T) {
 }
 
 func TestPendingsKnowTheirNumberAndMemory(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, _ := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		derived := observe(t, s, 1)[0]
@@ -168,7 +177,8 @@ func TestPendingsKnowTheirNumberAndMemory(t *testing.T) {
 }
 
 func TestForgetTravelsInItsPlace(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		defer abandon(s)
 		observe(t, s, 2)
@@ -184,7 +194,8 @@ func TestForgetTravelsInItsPlace(t *testing.T) {
 }
 
 func TestWhatCanNeverBeSentIsRefusedAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		hello := welcome(1, 0)
 		hello.Limits = &engramv1.Limits{MaxMessageBytes: 1000}
 		s, _ := p.open(SessionOptions{}, hello)
@@ -208,7 +219,8 @@ func TestWhatCanNeverBeSentIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestANackRewindsAndWaits(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		var nacked Event
 		s, w := p.open(SessionOptions{Linger: -1, OnEvent: func(e Event) { nacked = e }}, welcome(1, 0))
 		defer abandon(s)
@@ -234,7 +246,8 @@ func TestANackRewindsAndWaits(t *testing.T) {
 }
 
 func TestSlowDownIsTold(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		var kinds []EventKind
 		s, w := p.open(SessionOptions{OnEvent: func(e Event) { kinds = append(kinds, e.Kind) }}, welcome(1, 0))
 		defer abandon(s)
@@ -246,7 +259,8 @@ func TestSlowDownIsTold(t *testing.T) {
 }
 
 func TestCloseSettlesEverythingAndEndsTheSession(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		observe(t, s, 2)
 		type result struct {
@@ -275,7 +289,8 @@ func TestCloseSettlesEverythingAndEndsTheSession(t *testing.T) {
 }
 
 func TestDetachKeepsTheSessionAndReturnsItsTicket(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, w := p.open(SessionOptions{}, welcome(1, 0))
 		observe(t, s, 1)
 		pass(DefaultLinger)
@@ -293,7 +308,8 @@ func TestDetachKeepsTheSessionAndReturnsItsTicket(t *testing.T) {
 }
 
 func TestCloseGivesUpWithItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		s, _ := p.open(SessionOptions{}, welcome(1, 0))
 		sent := observe(t, s, 2)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -306,7 +322,8 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 }
 
 func TestATicketGoesOnWhereTheOtherProgramStopped(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		hello := welcome(4, 7)
 		hello.Rejected = []*engramv1.Rejection{{Range: &engramv1.SequenceRange{First: 6, Last: 6}, Reason: "NaN"}}
 		var events []Event
@@ -327,7 +344,8 @@ func TestATicketGoesOnWhereTheOtherProgramStopped(t *testing.T) {
 }
 
 func TestOpenRefusesAServerThatHasLessThanTheTicket(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		c, err := New("127.0.0.1:1")
 		require.NoError(t, err)
 		go func() {
@@ -341,7 +359,8 @@ func TestOpenRefusesAServerThatHasLessThanTheTicket(t *testing.T) {
 }
 
 func TestOpenHonoursItsContextAndOutlivesIt(t *testing.T) {
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		c, err := New("127.0.0.1:1")
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -350,7 +369,8 @@ func TestOpenHonoursItsContextAndOutlivesIt(t *testing.T) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, "open session: no answer from 127.0.0.1:1 in time")
 	})
-	bubble(t, func(t *testing.T, p *script) {
+	bubble(t, func(p *script) {
+		t := p.t
 		c, err := New("127.0.0.1:1")
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -82,8 +82,8 @@ func (c *Client) ListSpaces(ctx context.Context) ([]Space, error) {
 			return spaces, nil
 		}
 	}
-	return nil, &Error{Op: "list spaces", Code: connect.CodeOutOfRange,
-		Message: fmt.Sprintf("the server still had more after %d pages", maxSpacePages)}
+	message := fmt.Sprintf("the server still had more after %d pages", maxSpacePages)
+	return nil, &Error{Op: "list spaces", Code: connect.CodeOutOfRange, Message: message}
 }
 
 func decodeSpace(s *engramv1.Space) Space {

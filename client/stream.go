@@ -22,7 +22,7 @@ type wire interface {
 // stream is one attachment of the session: a wire after Hello and Welcome.
 type stream struct {
 	wire     wire
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // the life of the wire; its cause says why it was cut
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer // cancels when nothing has been received for silence
 
