@@ -86,7 +86,7 @@ func (d *demoRun) stream(ctx context.Context) error {
 	start := time.Now()
 	sent := make(chan demoAck, len(d.rows))
 	done := make(chan struct{})
-	p := pool.New().WithContext(ctx).WithCancelOnError()
+	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
 	p.Go(func(ctx context.Context) error {
 		defer close(sent)
 		for i := range d.rows {
@@ -160,14 +160,14 @@ func (d *demoRun) recallMeanwhile(ctx context.Context, done <-chan struct{}) err
 
 // compare asks for the k nearest of some rows and counts how many of the true ones came back.
 func (d *demoRun) compare(ctx context.Context) error {
-	right := 0
+	right, exact := 0, newTruth(d.rows)
 	for i := range demoQueries {
-		query := d.rows[i*len(d.rows)/demoQueries].Embedding
-		answer, err := d.session.Recall(ctx, client.Query{Embedding: query, Limit: demoK})
+		row := i * len(d.rows) / demoQueries
+		answer, err := d.session.Recall(ctx, client.Query{Embedding: d.rows[row].Embedding, Limit: demoK})
 		if err != nil {
 			return err
 		}
-		right += overlap(nearest(d.rows, query, demoK), hitIDs(answer.Hits))
+		right += overlap(exact.nearest(row, demoK), hitIDs(answer.Hits))
 	}
 	d.report.RecallAt10 = float64(right) / (demoQueries * demoK)
 	return nil

@@ -8,34 +8,54 @@ import (
 	"github.com/engram-stream/engram/internal/dataset"
 )
 
-// nearest is the demo's own exact answer, in float64 and sharing no code with the server: the ids of the k rows with
-// the highest cosine to the query.
-func nearest(rows []dataset.Row, query []float32, k int) []string {
+// truth is the demo's own exact answer, sharing no code with the server: the rows at unit length.
+type truth struct {
+	ids  []string
+	unit [][]float32
+}
+
+func newTruth(rows []dataset.Row) *truth {
+	t := &truth{}
+	for i := range rows {
+		t.ids = append(t.ids, rows[i].ID)
+		t.unit = append(t.unit, unit(rows[i].Embedding))
+	}
+	return t
+}
+
+// nearest returns the ids of the k rows with the highest cosine to row i, itself among them.
+func (t *truth) nearest(i, k int) []string {
 	type scored struct {
 		id    string
 		score float64
 	}
-	all := make([]scored, len(rows))
-	for i := range rows {
-		all[i] = scored{rows[i].ID, cosine(rows[i].Embedding, query)}
+	all := make([]scored, len(t.unit))
+	for j := range t.unit {
+		all[j] = scored{t.ids[j], dot(t.unit[i], t.unit[j])}
 	}
 	slices.SortFunc(all, func(a, b scored) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id)) })
 	ids := make([]string, min(k, len(all)))
-	for i := range ids {
-		ids[i] = all[i].id
+	for j := range ids {
+		ids[j] = all[j].id
 	}
 	return ids
 }
 
-func cosine(a, b []float32) float64 {
-	var dot, aa, bb float64
-	for i := range a {
-		x, y := float64(a[i]), float64(b[i])
-		dot += x * y
-		aa += x * x
-		bb += y * y
+func unit(v []float32) []float32 {
+	norm := math.Sqrt(dot(v, v))
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(float64(x) / norm)
 	}
-	return dot / math.Sqrt(aa*bb)
+	return out
+}
+
+func dot(a, b []float32) float64 {
+	var sum float64
+	for i, x := range a {
+		sum += float64(x) * float64(b[i])
+	}
+	return sum
 }
 
 // overlap counts how many of want are in got.

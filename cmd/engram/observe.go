@@ -112,7 +112,7 @@ type sentRow struct {
 func (f *feed) run(ctx context.Context) error {
 	bar := newProgress(f.env.stderr, f.reader.Total(), f.file)
 	sent := make(chan sentRow, pendingRows)
-	p := pool.New().WithContext(ctx).WithCancelOnError()
+	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
 	p.Go(func(ctx context.Context) error {
 		defer close(sent)
 		return f.send(ctx, sent)

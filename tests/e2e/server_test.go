@@ -113,7 +113,7 @@ type result struct {
 // command runs the binary to its end.
 func command(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, engram, args...)
 	cmd.Stdin = bytes.NewBufferString(stdin)
