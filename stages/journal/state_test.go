@@ -1,0 +1,409 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
+	"github.com/engram-stream/engram/stages/journal/log"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// portrait is all of a state that its records determine, in comparable form.
+type portrait struct {
+	Spaces      map[string]string
+	Names       []string
+	Sessions    map[string]string
+	Remembered  []string
+	OneShot     []string
+	Incarnation uint64
+	Now         int64
+}
+
+func portraitOf(s *state) portrait {
+	p := portrait{
+		Spaces: map[string]string{}, Names: append([]string{}, s.names...), Sessions: map[string]string{},
+		Remembered: idsOf(&s.remembered), OneShot: idsOf(&s.oneShot), Incarnation: s.incarnation, Now: s.now,
+	}
+	for name, sp := range s.spaces {
+		p.Spaces[name] = fmt.Sprintf("%+v next %d", sp.Space, sp.next)
+	}
+	for id, se := range s.sessions {
+		v := *se
+		v.last = nil
+		p.Sessions[id] = fmt.Sprintf("%+v", v)
+	}
+	return p
+}
+
+func idsOf(f *fifo) (ids []string) {
+	for _, se := range f.items[f.head:] {
+		ids = append(ids, se.id)
+	}
+	return ids
+}
+
+// history drives a state as the store does, keeps what it appended, and checks each step against a model that is
+// nothing but the list of the records that stand.
+type history struct {
+	state   *state
+	records []record // that stand, by LSN from 1
+	durable int      // of them
+	clock   int64
+}
+
+func (h *history) append(t *rapid.T, rs ...record) {
+	for _, r := range rs {
+		h.records = append(h.records, r)
+		require.NoError(t, h.state.apply(log.LSN(len(h.records)), r))
+	}
+}
+
+// replayed returns the state that the first n records make.
+func (h *history) replayed(t *rapid.T, n int) *state {
+	s := newState()
+	for i, r := range h.records[:n] {
+		again, err := decodeRecord(r.kind(), r.append(nil)) // through the codec, as a replay reads it
+		require.NoError(t, err)
+		require.NoError(t, s.apply(log.LSN(i+1), again))
+		s.settle(log.LSN(i + 1))
+	}
+	return s
+}
+
+var (
+	historySpaces   = []string{"faces", "birds"}
+	historySessions = []string{"s1", "s2", "s3", "u1", "r1"}
+	historyToken    = []byte("token")
+)
+
+func (h *history) offer(t *rapid.T) {
+	id := rapid.SampledFrom(historySessions).Draw(t, "session")
+	space := historySpaces[int(id[1])%2]
+	from := &session.Attachment{SessionID: id, Space: space, Unary: id[0] != 's', Remember: id[0] == 'r'}
+	expected, epoch := h.model(id)
+	from.Epoch = epoch
+	if !from.Unary && rapid.IntRange(0, 3).Draw(t, "stale") == 0 {
+		from.Epoch = epoch - 1
+	}
+	o := offer{
+		from:       from,
+		first:      uint64(max(1, int(expected)+rapid.IntRange(-4, 2).Draw(t, "from expected"))),
+		dimensions: rapid.SliceOfN(rapid.SampledFrom([]int{0, 3, 3, 3, 4}), 1, 6).Draw(t, "dimensions"),
+	}
+	d := h.state.decide(&o, h.clock)
+	h.judge(t, &o, &d, expected, epoch)
+	if d.refusal != nil {
+		return
+	}
+	u := unit{offer: o, ops: make([]session.Op, len(o.dimensions))}
+	for _, i := range d.mismatched {
+		u.ops[i].Op = memory.Op{Kind: memory.OpRejected, Rejection: &memory.Rejection{Code: 3, Reason: "dimension"}}
+	}
+	h.append(t, u.records(&d, h.clock)...)
+}
+
+// model derives the next number and the epoch of a session from the records that stand. Epoch 0: not open. When a unary
+// session is forgotten is a test of its own: here the state is asked.
+func (h *history) model(id string) (expected, epoch uint64) {
+	expected = 1
+	if id[0] != 's' && h.state.sessions[id] == nil {
+		return 1, 0
+	}
+	for _, r := range h.records {
+		switch r := r.(type) {
+		case *unitRecord:
+			if r.Session == id {
+				expected = r.First + r.Count
+			}
+		case *openedRecord:
+			if r.Session == id {
+				expected, epoch = 1, 1
+			}
+		case *resumedRecord:
+			if r.Session == id {
+				epoch = r.Epoch
+			}
+		case *endedRecord:
+			if r.Session == id {
+				expected, epoch = 1, 0
+			}
+		}
+	}
+	return expected, epoch
+}
+
+// judge checks a decision against the protocol's table.
+func (h *history) judge(t *rapid.T, o *offer, d *decision, expected, epoch uint64) {
+	last := o.first + uint64(len(o.dimensions)) - 1
+	switch {
+	case !o.from.Unary && (epoch == 0 || o.from.Epoch != epoch):
+		require.Equal(t, session.Superseded, d.refusal.Verdict)
+	case o.first > expected:
+		require.Equal(t, session.Nacked, d.refusal.Verdict)
+		require.Equal(t, session.NackSequenceGap, d.refusal.Nack)
+		require.Equal(t, expected, d.refusal.Expected)
+	case last < expected:
+		require.Equal(t, session.Duplicate, d.refusal.Verdict)
+		require.NotZero(t, d.refusal.Version)
+		h.judgeRejected(t, d.refusal, o, last)
+	default:
+		require.Nil(t, d.refusal)
+		require.EqualValues(t, expected-o.first, d.skip)
+		require.Equal(t, d.skip > 0, d.duplicate != nil)
+		if d.skip > 0 {
+			h.judgeRejected(t, d.duplicate, o, expected-1)
+		}
+	}
+}
+
+// judgeRejected checks that a duplicate is told exactly what was rejected of its numbers.
+func (h *history) judgeRejected(t *rapid.T, r *session.Refusal, o *offer, last uint64) {
+	if h.lives(o.from.SessionID) > 1 {
+		return // an id is used once in life; the model does not tell its lives apart
+	}
+	var want, got []uint64
+	for _, rec := range h.records {
+		if u, ok := rec.(*unitRecord); ok && u.Session == o.from.SessionID {
+			for _, run := range u.Rejected {
+				for n := u.First + run.Start; n < u.First+run.Start+run.Count; n++ {
+					if n >= max(o.first, h.pruned(u.Session)) && n <= last {
+						want = append(want, n)
+					}
+				}
+			}
+		}
+	}
+	for _, rr := range r.Rejected {
+		for n := rr.First; n <= rr.Last; n++ {
+			if n >= h.pruned(o.from.SessionID) {
+				got = append(got, n)
+			}
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+func (h *history) lives(id string) (n int) {
+	for _, r := range h.records {
+		switch r := r.(type) {
+		case *openedRecord:
+			if r.Session == id {
+				n++
+			}
+		case *unitRecord:
+			if r.Session == id && r.Unary && r.First == 1 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// pruned returns the number from which on the session still has to know its rejections.
+func (h *history) pruned(id string) uint64 {
+	from := uint64(1)
+	for _, r := range h.records {
+		if o, ok := r.(*resumedRecord); ok && o.Session == id {
+			from = max(from, o.LastCommitted+1)
+		}
+	}
+	return from
+}
+
+func (h *history) openOrResume(t *rapid.T) {
+	id := rapid.SampledFrom(historySessions[:3]).Draw(t, "session")
+	expected, epoch := h.model(id)
+	if epoch == 0 {
+		h.append(t, &openedRecord{Session: id, Space: historySpaces[int(id[1])%2], TokenHash: sha256.Sum256(historyToken), TTL: time.Hour, At: h.clock})
+		return
+	}
+	q := session.OpenRequest{
+		SessionID: id, Space: historySpaces[int(id[1])%2], Token: historyToken,
+		LastCommitted: uint64(rapid.IntRange(0, int(expected)).Draw(t, "last committed")),
+	}
+	r, err := h.state.decideResume(q, h.clock)
+	if q.LastCommitted >= expected {
+		require.Equal(t, fault.FailedPrecondition, fault.KindOf(err))
+		return
+	}
+	require.NoError(t, err)
+	require.Equal(t, epoch+1, r.Epoch)
+	h.append(t, r)
+}
+
+func (h *history) end(t *rapid.T) {
+	id := rapid.SampledFrom(historySessions[:3]).Draw(t, "session")
+	if _, epoch := h.model(id); epoch != 0 {
+		h.append(t, &endedRecord{Session: id, Epoch: epoch, At: h.clock})
+	}
+}
+
+func (h *history) create(t *rapid.T) {
+	want := memory.Space{Name: rapid.SampledFrom(historySpaces).Draw(t, "space"), Dimension: rapid.SampledFrom([]int{3, 4}).Draw(t, "dimension"), Metric: memory.L2}
+	r, err := h.state.decideCreate(want, h.clock)
+	sp := h.state.spaces[want.Name]
+	switch {
+	case err != nil:
+		require.Equal(t, fault.AlreadyExists, fault.KindOf(err))
+		require.False(t, sp.Dimension == want.Dimension && sp.Metric == want.Metric)
+	case r == nil:
+		require.Equal(t, want.Dimension, sp.Dimension)
+	default:
+		require.True(t, sp == nil || sp.Dimension == 0)
+		h.append(t, r)
+	}
+}
+
+func (h *history) settle(t *rapid.T) {
+	h.durable = rapid.IntRange(h.durable, len(h.records)).Draw(t, "durable")
+	h.state.settle(log.LSN(h.durable))
+}
+
+func (h *history) fail(t *rapid.T) {
+	h.durable = rapid.IntRange(h.durable, len(h.records)).Draw(t, "durable")
+	h.state.rollback(log.LSN(h.durable))
+	h.records = h.records[:h.durable]
+}
+
+func (h *history) wait(t *rapid.T) {
+	h.clock += rapid.SampledFrom([]int64{1, int64(oneShotFor) + 1, int64(rememberFor) + 1, -5}).Draw(t, "nanoseconds")
+}
+
+// Replaying the records that stand makes the live state, whatever was taken back in between; numbers of a session are
+// contiguous and appended once, versions of a space are dense, and nothing is appended under an old epoch.
+func TestRandomHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := &history{state: newState(), clock: 1_000}
+		t.Repeat(map[string]func(*rapid.T){
+			"offer": h.offer, "offer again": h.offer, "open or resume": h.openOrResume, "end": h.end, "create": h.create,
+			"settle": h.settle, "fail": h.fail, "wait": h.wait,
+			"": func(t *rapid.T) {
+				require.Equal(t, portraitOf(h.replayed(t, len(h.records))), portraitOf(h.state))
+				h.checkRecords(t)
+				h.checkPublic(t)
+			},
+		})
+	})
+}
+
+func (h *history) checkRecords(t *rapid.T) {
+	next := map[string]memory.Version{}
+	expected, epochs := map[string]uint64{}, map[string]uint64{}
+	for _, r := range h.records {
+		switch r := r.(type) {
+		case *openedRecord:
+			expected[r.Session], epochs[r.Session] = 1, 1
+		case *resumedRecord:
+			epochs[r.Session] = r.Epoch
+		case *unitRecord:
+			require.Equal(t, next[r.Space]+1, r.Base, "versions are dense")
+			next[r.Space] += memory.Version(r.Count)
+			require.Equal(t, epochs[r.Session], r.Epoch, "old epochs append nothing")
+			if !r.Unary {
+				require.Equal(t, expected[r.Session], r.First, "numbers are contiguous and consumed once")
+				expected[r.Session] += r.Count
+			}
+		}
+	}
+}
+
+// checkPublic checks that readers see of a space what is durable, no more and no less.
+func (h *history) checkPublic(t *rapid.T) {
+	durable := h.replayed(t, h.durable)
+	for name, sp := range h.state.spaces {
+		if then := durable.spaces[name]; then != nil {
+			require.Equal(t, then.next-1, sp.public.Committed)
+			require.Equal(t, then.Dimension, sp.public.Dimension)
+		} else {
+			require.Zero(t, sp.public)
+		}
+	}
+}
+
+func TestUnarySessionsAreBoundedByCountAndAge(t *testing.T) {
+	s := newState()
+	require.NoError(t, s.apply(1, &spaceRecord{Space: "faces", Incarnation: 1, Metric: memory.Cosine}))
+	lsn, version := log.LSN(2), memory.Version(1)
+	put := func(id string, remember bool, at int64) {
+		u := &unitRecord{Space: "faces", Incarnation: 1, Session: id, First: 1, Count: 1, Base: version, Unary: true, Remember: remember, At: at}
+		require.NoError(t, s.apply(lsn, u))
+		s.settle(lsn)
+		lsn++
+		version++
+	}
+	for i := range maxRemembered + 50 {
+		put(fmt.Sprint("r", i), true, 1)
+	}
+	require.Equal(t, maxRemembered, s.remembered.len())
+	require.Nil(t, s.sessions["r49"])
+	require.NotNil(t, s.sessions["r50"])
+	put("u1", false, 1)
+	put("u2", false, int64(oneShotFor)+2)
+	require.Nil(t, s.sessions["u1"], "one-shot sessions go after a minute")
+	put("r", true, int64(rememberFor)+2)
+	require.Equal(t, []string{"r"}, idsOf(&s.remembered), "remembered ones after ten")
+	require.Len(t, s.sessions, 1)
+}
+
+func TestRejectedRangesAreJoinedAndBounded(t *testing.T) {
+	unit := func(first uint64, reasons ...string) *unitRecord {
+		u := &unitRecord{First: first}
+		for i, reason := range reasons {
+			if reason != "" {
+				u.Rejected = append(u.Rejected, rejectedRun{Start: uint64(i), Count: 1, Rejection: memory.Rejection{Reason: reason}})
+			}
+		}
+		return u
+	}
+	ranges := addRejected(nil, unit(1, "", "bad", "bad", "worse"))
+	ranges = addRejected(ranges, unit(5, "worse", "", "bad"))
+	require.Equal(t, []session.RejectedRange{
+		{First: 2, Last: 3, Rejection: memory.Rejection{Reason: "bad"}},
+		{First: 4, Last: 5, Rejection: memory.Rejection{Reason: "worse"}},
+		{First: 7, Last: 7, Rejection: memory.Rejection{Reason: "bad"}},
+	}, ranges)
+	require.Equal(t, []session.RejectedRange{
+		{First: 3, Last: 3, Rejection: memory.Rejection{Reason: "bad"}},
+		{First: 4, Last: 4, Rejection: memory.Rejection{Reason: "worse"}},
+	}, rejectedWithin(ranges, 3, 4))
+	for i := range uint64(2 * maxRejectedRanges) {
+		ranges = addRejected(ranges, unit(10+2*i, "bad"))
+	}
+	require.Len(t, ranges, maxRejectedRanges)
+	require.EqualValues(t, 10+2*(2*maxRejectedRanges-1), ranges[len(ranges)-1].Last)
+}
+
+// A journal that contradicts itself is corrupt, not merged.
+func TestContradictionsAreCorrupt(t *testing.T) {
+	for name, bad := range map[string]record{
+		"unit of an unknown space": &unitRecord{Space: "nowhere", Incarnation: 1, Session: "s1", Epoch: 1, First: 1, Count: 1, Base: 1},
+		"unit that skips versions": &unitRecord{Space: "faces", Incarnation: 1, Session: "s1", Epoch: 1, First: 1, Count: 1, Base: 2},
+		"unit that skips numbers":  &unitRecord{Space: "faces", Incarnation: 1, Session: "s1", Epoch: 1, First: 2, Count: 1, Base: 1},
+		"unit of another epoch":    &unitRecord{Space: "faces", Incarnation: 1, Session: "s1", Epoch: 2, First: 1, Count: 1, Base: 1},
+		"unit of no session":       &unitRecord{Space: "faces", Incarnation: 1, Session: "s9", Epoch: 1, First: 1, Count: 1, Base: 1},
+		"space made again":         &spaceRecord{Space: "faces", Incarnation: 1, Dimension: 4, Metric: memory.L2},
+		"incarnation used again":   &spaceRecord{Space: "birds", Incarnation: 1, Dimension: 4, Metric: memory.L2},
+		"session opened again":     &openedRecord{Session: "s1"},
+		"epoch skipped":            &resumedRecord{Session: "s1", Epoch: 3},
+		"more committed than is":   &resumedRecord{Session: "s1", Epoch: 2, LastCommitted: 1},
+		"end of an old epoch":      &endedRecord{Session: "s1"},
+	} {
+		s := newState()
+		require.NoError(t, s.apply(1, &spaceRecord{Space: "faces", Incarnation: 1, Dimension: 3, Metric: memory.Cosine}))
+		require.NoError(t, s.apply(2, &openedRecord{Session: "s1", Space: "faces"}))
+		before := portraitOf(s)
+		err := s.apply(3, bad)
+		require.Equal(t, fault.Corrupt, fault.KindOf(err), name)
+		require.Equal(t, before, portraitOf(s), name)
+	}
+}
