@@ -22,6 +22,9 @@ import (
 // MaxFileBytes is the largest pipeline file that is read, in bytes.
 const MaxFileBytes = 1 << 20
 
+// Diagnostics are the findings of one load, for callers that do not know the graph.
+type Diagnostics = graph.Diagnostics
+
 // LookupEnv finds an environment variable, as os.LookupEnv does.
 type LookupEnv func(name string) (value string, ok bool)
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/internal/app"
 )
 
@@ -42,7 +42,7 @@ func validate(env *environment, file string) error {
 	return nil
 }
 
-func findings(ds graph.Diagnostics) []finding {
+func findings(ds config.Diagnostics) []finding {
 	out := make([]finding, len(ds))
 	for i, d := range ds {
 		out[i] = finding{File: d.Pos.File, Line: d.Pos.Line, Column: d.Pos.Column, Message: d.Message, Hint: d.Hint}
@@ -50,7 +50,7 @@ func findings(ds graph.Diagnostics) []finding {
 	return out
 }
 
-func printDiagnostics(w io.Writer, file string, ds graph.Diagnostics) {
+func printDiagnostics(w io.Writer, file string, ds config.Diagnostics) {
 	for _, d := range ds {
 		fmt.Fprintln(w, d.Error())
 	}
