@@ -81,10 +81,7 @@ func (ix *index) discard(c *change) { c.space.w.discard() }
 // matched. Durable ops are never refused: what cannot be applied is rebuilt from the journal, and what cannot be
 // rebuilt degrades the space, whose recalls then fail. An error says that ctx ended before either.
 func (ix *index) commit(ctx context.Context, c *change) (matched []uint64, err error) {
-	last := c.steps[len(c.steps)-1].version
 	if c.space.degraded != nil {
-		c.space.w.version = max(c.space.w.version, last)
-		c.space.publish()
 		return make([]uint64, len(c.steps)), nil
 	}
 	if c.err != nil { // now that the ops are durable, so is the space

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sourcegraph/conc"
 	"github.com/stretchr/testify/require"
 
 	"github.com/engram-stream/engram/graph"
@@ -198,6 +199,29 @@ func TestWaitPublished(t *testing.T) {
 		defer cancel()
 		require.Equal(t, fault.DeadlineExceeded, fault.KindOf(s.service.WaitPublished(short, "shaped", 1)))
 	})
+}
+
+// A waiter that misses the one publication it waits for would wait for ever.
+func TestNoPublicationIsMissed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	sp := newSpace("x", writer{})
+	turns := make(chan memory.Version)
+	seen := make(chan error)
+	var waiter conc.WaitGroup
+	waiter.Go(func() {
+		for v := range turns {
+			seen <- sp.wait(ctx, v)
+		}
+	})
+	for v := range memory.Version(3000) {
+		turns <- v + 1
+		sp.w.version = v + 1
+		sp.publish()
+		require.NoError(t, <-seen, "version %d", v+1)
+	}
+	close(turns)
+	waiter.Wait()
 }
 
 func TestNothingIsServedBeforeOpen(t *testing.T) {

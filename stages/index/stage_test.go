@@ -261,6 +261,51 @@ func TestADimensionThatWasRolledBackLeavesNoTrace(t *testing.T) {
 	})
 }
 
+// Nothing should come twice. If it does, it must not take readers back.
+func TestWhatComesTwiceChangesNothing(t *testing.T) {
+	j := newFakeJournal()
+	s := openStage(t, j, roomy)
+	items := j.append(at("x"), durable(), observe("one", 1, 0), forget("one"), observe("two", 0, 1))
+	process(t, s, items...)
+	sent := process(t, s, items[:2]...)
+	require.Equal(t, uint64(1), sent[1].Matched)
+	require.Equal(t, memory.Version(3), s.service.Published("x"))
+	result, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: []float32{1, 1}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"two"}, ids(result.Hits))
+}
+
+// A space may be described only once it is durable: that is no reason to rebuild it.
+func TestASpaceThatIsDescribedLateIsPreparedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newFakeJournal()
+		s := openStage(t, j, roomy)
+		f := newFate()
+		in, _ := graphtest.NewBatch(j.append(at("x"), f, observe("one", 1, 0), observe("two", 0, 1))...)
+		described := j.spaces
+		j.spaces = map[string]memory.Space{}
+		port := graphtest.NewPort[session.Applied](1)
+		processed := make(chan error)
+		go func() { processed <- s.Process(context.Background(), in, port) }()
+		synctest.Wait()
+		j.spaces = described
+		f.decide(nil)
+		require.NoError(t, <-processed)
+		port.DeliverAll()
+		require.Equal(t, uint64(2), s.service.Memories("x"))
+		require.Equal(t, 1, j.replayed(), "only that of Open")
+	})
+}
+
+func TestForgottenIDsLeaveTheTable(t *testing.T) {
+	j := newFakeJournal()
+	s := openStage(t, j, roomy)
+	for i := range 40 * leastIDs {
+		process(t, s, j.append(at("x"), durable(), observe(numbered(i), 1, 0), forget(numbered(i)))...)
+	}
+	require.Len(t, s.index.space("x").w.ids.slots, leastIDs)
+}
+
 func TestAHalfPreparedChangeLeavesNothingBehind(t *testing.T) {
 	j := newFakeJournal()
 	s := openStage(t, j, roomy)
