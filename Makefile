@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 # The tools are pinned in a module of their own; the first use compiles them, later ones come from Go's build cache.
 TOOL := go tool -modfile=tools/go.mod
 
-# Narrow a run: make test PKGS=./graph/... ; pass arguments on: make demo ARGS=--keep
+# Narrow a run: make test PKGS=./graph/... ; pass arguments on: make demo ARGS=--keep, make lint ARGS=--fix
 PKGS ?= ./...
 ARGS ?=
 
@@ -38,7 +38,7 @@ test: ## Check everything: vet, protocol, house rules, all tests under the race 
 .PHONY: lint
 lint: ## Run every linter, and check that go.mod is tidy
 	@echo "==> linters"
-	$(TOOL) golangci-lint run $(PKGS)
+	$(TOOL) golangci-lint run $(ARGS) $(PKGS)
 	@echo "==> go.mod"
 	go mod tidy -diff
 
