@@ -2,6 +2,7 @@ package transports
 
 import (
 	"context"
+	"time"
 
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
@@ -46,30 +47,51 @@ func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*
 }
 
 // GetStats counts the whole server, or one space. The queue is the process's either way.
-func (s *Server) GetStats(_ context.Context, r *engramv1.GetStatsRequest) (*engramv1.GetStatsResponse, error) {
-	p := s.Admission.Get().Pressure()
-	response := &engramv1.GetStatsResponse{
-		QueueDepth: uint64(p.Items), QueueCapacity: uint64(p.ItemLimit), DrainPerSecond: p.DrainPerSecond,
-	}
+func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*engramv1.GetStatsResponse, error) {
 	if r.GetSpace() == "" {
+		t := settledTally(ctx, s.hub.Tally)
+		response := s.stats(t)
 		committed, attached, detached := s.Journal.Get().JournalStats()
 		response.Committed, response.SessionsAttached, response.SessionsDetached = committed, uint32(attached), uint32(detached)
-		fillTally(response, s.hub.Tally())
 		return response, nil
 	}
-	space, err := s.space(r.GetSpace())
-	if err != nil {
+	if _, err := s.space(r.GetSpace()); err != nil {
 		return nil, err
 	}
-	response.Committed = uint64(space.Committed)
-	response.SessionsAttached = uint32(s.hub.Attached(space.Name))
-	fillTally(response, s.hub.SpaceTally(space.Name))
+	t := settledTally(ctx, func() session.Tally { return s.hub.SpaceTally(r.GetSpace()) })
+	response := s.stats(t)
+	response.Committed = uint64(s.Index.Get().Published(r.GetSpace()))
+	response.SessionsAttached = uint32(s.hub.Attached(r.GetSpace()))
 	return response, nil
 }
 
-func fillTally(r *engramv1.GetStatsResponse, t session.Tally) {
-	r.Offered, r.Accepted, r.Duplicate, r.Nacked = t.Offered, t.Accepted, t.Duplicate, t.Nacked
-	r.Rejected, r.Superseded, r.Aborted, r.InFlight = t.Rejected, t.Superseded, t.Aborted, t.InFlight
+// settledTally reads the counts once what was received by now has its verdicts, or after statsPatience. An ack leaves
+// a moment before its items are counted, and who asks after an ack shall find them counted.
+func settledTally(ctx context.Context, read func() session.Tally) session.Tally {
+	t := read()
+	received := t.Offered + t.InFlight
+	ctx, cancel := context.WithTimeout(ctx, statsPatience)
+	defer cancel()
+	ticker := time.NewTicker(statsInterval)
+	defer ticker.Stop()
+	for t.Offered < received {
+		select {
+		case <-ticker.C:
+			t = read()
+		case <-ctx.Done():
+			return t
+		}
+	}
+	return t
+}
+
+func (s *Server) stats(t session.Tally) *engramv1.GetStatsResponse {
+	p := s.Admission.Get().Pressure()
+	return &engramv1.GetStatsResponse{
+		QueueDepth: uint64(p.Items), QueueCapacity: uint64(p.ItemLimit), DrainPerSecond: p.DrainPerSecond,
+		Offered: t.Offered, Accepted: t.Accepted, Duplicate: t.Duplicate, Nacked: t.Nacked,
+		Rejected: t.Rejected, Superseded: t.Superseded, Aborted: t.Aborted, InFlight: t.InFlight,
+	}
 }
 
 // spaceToWire adds what the index knows of a space.

@@ -17,6 +17,8 @@ const (
 	writeTimeout      = 30 * time.Second       // without write progress the stream is cut; its session stays
 	fenceLinger       = 5 * time.Second        // a fenced stream is read on for so long, to count what it still sends
 	drainTimeout      = 10 * time.Second       // the most a closing stream waits for verdicts and recalls
+	statsPatience     = 100 * time.Millisecond // the most that GetStats waits for verdicts on what was received before it
+	statsInterval     = time.Millisecond       // between looks
 	shutdownReconnect = time.Second            // what GoAway tells a client to wait at a shutdown
 
 	maxConcurrentRecalls = 16      // on one stream

@@ -187,9 +187,33 @@ func TestGetStats(t *testing.T) {
 	assert.Equal(t, uint32(2), all.GetSessionsAttached())
 	_, err = h.GetStats(t.Context(), &engramv1.GetStatsRequest{Space: "faces"})
 	assert.Equal(t, fault.NotFound, fault.KindOf(err))
-	h.journal.spaces["faces"] = memory.Space{Name: "faces", Committed: 2}
+	h.journal.spaces["faces"] = memory.Space{Name: "faces"}
 	one, err := h.GetStats(t.Context(), &engramv1.GetStatsRequest{Space: "faces"})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(2), one.GetAccepted())
-	assert.Equal(t, uint64(2), one.GetCommitted())
+	assert.Equal(t, uint64(5), one.GetCommitted())
+}
+
+func TestGetStatsCountsWhatWasReceivedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness()
+		h.pipeline.hold = true
+		answered := make(chan error, 1)
+		go func() {
+			_, err := h.Observe(t.Context(), observeRequest("a"))
+			answered <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		stuck, err := h.GetStats(t.Context(), &engramv1.GetStatsRequest{})
+		require.NoError(t, err)
+		assert.Equal(t, []uint64{0, 1}, []uint64{stuck.GetOffered(), stuck.GetInFlight()})
+		assert.Equal(t, statsPatience, time.Since(began), "it does not wait for ever")
+
+		time.AfterFunc(5*time.Millisecond, h.pipeline.release)
+		settled, err := h.GetStats(t.Context(), &engramv1.GetStatsRequest{})
+		require.NoError(t, err)
+		assert.Equal(t, []uint64{1, 0}, []uint64{settled.GetOffered(), settled.GetInFlight()})
+		require.NoError(t, <-answered)
+	})
 }
