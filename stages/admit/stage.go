@@ -65,7 +65,7 @@ func (s *stage) Process(ctx context.Context, in *graph.Batch[session.Op], out gr
 	}
 	err := out.TrySend(ctx, in)
 	if errors.Is(err, graph.ErrNoCredit) {
-		in.Uncharge()
+		// The charge goes back as the engine rejects the batch with this refusal.
 		return s.refuse(first, "the stage after admission has no room")
 	}
 	return err
