@@ -4,11 +4,11 @@ import (
 	"context"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/sourcegraph/conc"
 	"github.com/stretchr/testify/require"
 
 	"github.com/engram-stream/engram/graph"
@@ -201,27 +201,40 @@ func TestWaitPublished(t *testing.T) {
 	})
 }
 
-// A waiter that misses the one publication it waits for would wait for ever.
+// A waiter that misses the one publication it waits for would wait for ever. Each window between two steps, of either
+// side, gets the other side's steps.
 func TestNoPublicationIsMissed(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	sp := newSpace("x", writer{})
-	turns := make(chan memory.Version)
-	seen := make(chan error)
-	var waiter conc.WaitGroup
-	waiter.Go(func() {
-		for v := range turns {
-			seen <- sp.wait(ctx, v)
-		}
-	})
-	for v := range memory.Version(3000) {
-		turns <- v + 1
-		sp.w.version = v + 1
-		sp.publish()
-		require.NoError(t, <-seen, "version %d", v+1)
+	for _, publisherPauses := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			sp := newSpace("x", writer{version: 1})
+			waited := make(chan error)
+			if publisherPauses {
+				go func() { waited <- sp.wait(t.Context(), 1) }()
+				synctest.Wait()
+				var paused atomic.Bool
+				sp.window = func() {
+					if paused.CompareAndSwap(false, true) { // not for the waiter's own windows
+						synctest.Wait() // the waiter goes as far as it can
+						paused.Store(false)
+					}
+				}
+				sp.publish()
+			} else {
+				sp.window = func() {
+					sp.window = nil
+					sp.publish()
+				}
+				go func() { waited <- sp.wait(t.Context(), 1) }()
+			}
+			synctest.Wait()
+			select {
+			case err := <-waited:
+				require.NoError(t, err)
+			default:
+				t.Error("missed")
+			}
+		})
 	}
-	close(turns)
-	waiter.Wait()
 }
 
 func TestNothingIsServedBeforeOpen(t *testing.T) {

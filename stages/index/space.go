@@ -20,6 +20,9 @@ type space struct {
 	// the owner's: the lane that carries the space
 	w        writer
 	degraded *fault.Error // no apply any more
+
+	// window is a test's hook, set before use: it runs between any two steps of publish and wait. nil: none.
+	window func()
 }
 
 func newSpace(name string, w writer) *space {
@@ -35,8 +38,16 @@ func (sp *space) publish() {
 		v = &view{version: sp.w.version, fault: sp.degraded}
 	}
 	sp.view.Store(v)
+	sp.pause()
 	if ch := sp.waiting.Swap(nil); ch != nil {
 		close(*ch)
+		sp.pause()
+	}
+}
+
+func (sp *space) pause() {
+	if sp.window != nil {
+		sp.window()
 	}
 }
 
@@ -47,6 +58,7 @@ func (sp *space) publish() {
 func (sp *space) wait(ctx context.Context, v memory.Version) error {
 	for {
 		woken := sp.wakeUp()
+		sp.pause()
 		if now := sp.view.Load(); now.fault != nil {
 			return now.fault
 		} else if now.version >= v {
