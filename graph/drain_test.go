@@ -1,0 +1,244 @@
+package graph_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/fault"
+)
+
+func TestOffersOutsideOfARun(t *testing.T) {
+	e, found := line("charge").Build(toys(discard), graph.Options{})
+	require.Empty(t, found)
+	o, err := offer(e, 0, 2)
+	require.ErrorIs(t, err, graph.ErrNotStarted)
+	require.ErrorIs(t, o.Err(1), graph.ErrNotStarted)
+
+	require.NoError(t, e.Start(t.Context()))
+	require.Error(t, e.Start(t.Context()), "an engine starts once")
+	drain(t, e)
+	o, err = offer(e, 0, 2)
+	require.ErrorIs(t, err, graph.ErrDraining)
+	require.ErrorIs(t, o.Err(1), graph.ErrDraining)
+	drain(t, e)
+	require.Error(t, e.Start(t.Context()))
+}
+
+func TestDrainOfAnEngineThatNeverStarted(t *testing.T) {
+	e, _ := line("charge").Build(toys(discard), graph.Options{})
+	drain(t, e)
+	require.Error(t, e.Start(t.Context()))
+}
+
+// stopping blocks in Process until its context ends, or until let go of if it is stubborn.
+type stopping struct {
+	stubborn chan struct{} // nil: it heeds its context
+	closed   *[]string
+	name     string
+}
+
+func (s stopping) Process(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) error {
+	if s.stubborn != nil {
+		<-s.stubborn
+	} else {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return out.Send(ctx, in)
+}
+
+func (s stopping) Close() error {
+	*s.closed = append(*s.closed, s.name)
+	return nil
+}
+
+// blocked starts in → charge → a → s → out where s blocks, with a batch of 3 in s, and 2 + 4 queued into it.
+func blocked(t *testing.T, s stopping) (*graph.Engine, []func() error) {
+	r := toys(discard)
+	addStage(r, "a", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] { return closer{each[word, word](pass), s.closed, "a"} })
+	addStage(r, "s", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] { return s })
+	e := start(t, line("charge", "a", "s"), r, graph.Options{})
+	var errs []func() error
+	for _, n := range []int{3, 2, 4} {
+		o, err := offer(e, n, n)
+		require.NoError(t, err)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		errs = append(errs, func() error {
+			if o.Settled() != n || len(o.Faults()) > 0 {
+				return errors.New("not settled once")
+			}
+			return o.Err(0)
+		})
+	}
+	return e, errs
+}
+
+type closer struct {
+	graph.Stage[word, word]
+	closed *[]string
+	name   string
+}
+
+func (c closer) Close() error {
+	*c.closed = append(*c.closed, c.name)
+	return nil
+}
+
+func TestDrainCancelsAtThreeQuarters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		e, errs := blocked(t, stopping{closed: &closed, name: "s"})
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		began := time.Now()
+		residue, err := e.Drain(ctx)
+		require.Equal(t, 3*time.Second, time.Since(began))
+		require.Equal(t, fault.DeadlineExceeded, fault.KindOf(err))
+		require.Equal(t, []graph.Left{{Node: "s", Queued: 6, Inside: 3, Oldest: 6 * time.Second}}, residue.Left)
+		require.Equal(t, 9, residue.Items())
+		require.Equal(t, `"s": 6 queued, 3 inside, oldest 6s`, residue.String())
+		for _, settled := range errs {
+			require.ErrorIs(t, settled(), graph.ErrStopped)
+		}
+		require.Equal(t, []string{"s", "a"}, closed, "closed in reverse order")
+		require.Zero(t, e.Stats().Budget)
+
+		again, err2 := e.Drain(t.Context())
+		require.Equal(t, residue, again)
+		require.Equal(t, err, err2)
+	})
+}
+
+func TestDrainGivesUpOnAStageThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		stubborn := make(chan struct{})
+		e, errs := blocked(t, stopping{closed: &closed, name: "s", stubborn: stubborn})
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		residue, err := e.Drain(ctx)
+		require.ErrorContains(t, err, "drain ran out of time with 9 items left")
+		require.True(t, residue.Left[0].Stuck)
+		require.Equal(t, []string{"a"}, closed, "what still runs is not closed under its feet")
+		for _, settled := range errs {
+			require.ErrorIs(t, settled(), graph.ErrStopped)
+		}
+		close(stubborn) // what it does now touches nobody
+		synctest.Wait()
+		for _, settled := range errs {
+			require.ErrorIs(t, settled(), graph.ErrStopped)
+		}
+		require.Zero(t, e.Stats().Budget)
+	})
+}
+
+func TestDrainWithoutADeadlineEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		e, errs := blocked(t, stopping{closed: &closed, name: "s"})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		_, err := e.Drain(ctx)
+		require.Error(t, err)
+		for _, settled := range errs {
+			require.ErrorIs(t, settled(), graph.ErrStopped)
+		}
+	})
+}
+
+func TestASecondDrainHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		stubborn := make(chan struct{})
+		e, _ := blocked(t, stopping{closed: &closed, name: "s", stubborn: stubborn})
+		first := make(chan error)
+		go func() {
+			_, err := e.Drain(context.Background())
+			first <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := e.Drain(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		close(stubborn)
+		require.NoError(t, <-first)
+	})
+}
+
+// lifecycle records what is opened and closed.
+type lifecycle struct {
+	graph.Stage[word, word]
+	name  string
+	log   *[]string
+	fails bool
+}
+
+func (l lifecycle) Open(context.Context) error {
+	*l.log = append(*l.log, "open "+l.name)
+	if l.fails {
+		return errOpen
+	}
+	return nil
+}
+
+func (l lifecycle) Close() error {
+	*l.log = append(*l.log, "close "+l.name)
+	return errFaulty
+}
+
+func TestOpenAndClose(t *testing.T) {
+	var log []string
+	r := graph.NewRegistry()
+	for _, name := range []string{"a", "b", "c"} {
+		addStage(r, name, graph.Traits{}, func(graph.Deps) graph.Stage[word, word] {
+			return lifecycle{Stage: each[word, word](pass), name: name, log: &log}
+		})
+	}
+	addStage(r, "bad", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] {
+		return lifecycle{Stage: each[word, word](pass), name: "bad", log: &log, fails: true}
+	})
+	addStage(r, "charge", graph.Traits{Charges: true}, func(d graph.Deps) graph.Stage[word, word] { return charge(d.Budget) })
+	graph.RegisterSource(r, "in", graph.Doc{}, none{}, func(none, graph.Deps, graph.Inlet[word]) (any, error) {
+		return lifecycle{name: "in", log: &log}, nil
+	})
+	graph.RegisterSink(r, "out", graph.Doc{}, none{}, func(none, graph.Deps) (graph.Sink[word], error) { return end(discard), nil })
+
+	e := start(t, line("charge", "a", "b"), r, graph.Options{})
+	_, err := e.Drain(t.Context())
+	require.ErrorContains(t, err, `close "b": faulty`)
+	require.ErrorContains(t, err, `close "a": faulty`)
+	require.Equal(t, []string{"open a", "open b", "open in", "close in", "close b", "close a"}, log, "sources open last and close first")
+
+	log = nil
+	e, found := line("charge", "a", "bad", "c").Build(r, graph.Options{})
+	require.Empty(t, found)
+	err = e.Start(t.Context())
+	require.ErrorIs(t, err, errOpen)
+	require.ErrorContains(t, err, `open "bad": no disk`)
+	require.Equal(t, []string{"open a", "open bad", "close a"}, log)
+	drain(t, e)
+}
+
+// explosive is a settler that panics, which is nobody's to handle.
+type explosive struct{}
+
+func (explosive) Settle(int, graph.Outcome) { panic("boom") }
+
+func TestAPanicOutsideOfStagesStopsTheGraph(t *testing.T) {
+	e := through(t, graph.Traits{}, each[word, word](func(context.Context, *graph.Batch[word], graph.Port[word]) error { return nil }), discard)
+	require.NoError(t, inlet(e).Offer(t.Context(), graph.Offer[word]{Items: make([]word, 1), Bytes: make([]int32, 1), Settler: explosive{}}))
+	require.Eventually(t, func() bool {
+		_, err := offer(e, 0, 1)
+		return errors.Is(err, graph.ErrStopped)
+	}, 10*time.Second, time.Millisecond)
+	_, err := e.Drain(t.Context())
+	require.ErrorContains(t, err, `the graph failed at "s": boom`)
+}
