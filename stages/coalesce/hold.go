@@ -1,176 +1,69 @@
-package journal
+package coalesce
 
 import (
-	"cmp"
-	"context"
-	"log/slog"
-	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/engram-stream/engram/internal/fault"
-	"github.com/engram-stream/engram/internal/memory"
-	"github.com/engram-stream/engram/stages/journal/log"
+	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/session"
 )
 
-// maxDetached bounds the sessions that wait to be resumed; beyond it those nearest to their expiry go.
-const maxDetached = 100_000
+// hold is what has been gathered of one lane, in the order it came. It keeps less than its limits; what reaches them
+// is full and goes. One goroutine at a time.
+type hold struct {
+	maxItems int
+	maxBytes int64
 
-// Options configure a store. FS and Dir are required.
-type Options struct {
-	FS           vfs.FS
-	Dir          string
-	SegmentBytes int64 // 0: the log's default
-	PendingBytes int64 // 0: the log's default
-	Logger       *slog.Logger
-	Now          func() time.Time // nil: time.Now
-	DetachTTL    time.Duration    // how long a session outlives its stream unless its client says; 0: 1 h
-	MaxDetached  int              // sessions that wait to be resumed; 0: 100,000
-	MinBackoff   time.Duration    // the first wait after a failed write; 0: the log's default
+	batches []*graph.Batch[session.Op]
+	items   int
+	bytes   int64
+	since   time.Time // when the oldest came; set while items > 0
 }
 
-// Store is the journal: the log, and the state its records make. Safe for concurrent use.
-//
-// Locks: mu is taken before the log's own; the log's committer takes mu only in failed, when it holds nothing.
-type Store struct {
-	log       *log.Log
-	logger    *slog.Logger
-	now       func() time.Time
-	detachTTL time.Duration
-
-	mu       sync.Mutex
-	state    *state   // guarded by mu
-	presence presence // guarded by mu
-
-	sweeping context.CancelFunc
-	kicked   chan struct{} // holds one: too many detached sessions
-	swept    chan struct{} // closed when the sweeper has ended
-}
-
-// Open reads the journal in o.Dir and starts its committer and its sweeper of expired sessions. A fault.Corrupt names
-// the file and offset of damage that is not a torn tail; a torn tail is cut and reported in the Recovery.
-func Open(o Options) (*Store, log.Recovery, error) {
-	s := &Store{}
-	found, err := s.open(o)
-	if err != nil {
-		return nil, found, err
+// add takes a batch and returns what is full now, in order, each with at most maxItems.
+func (h *hold) add(now time.Time, b *graph.Batch[session.Op]) (full []*graph.Batch[session.Op]) {
+	if h.items > 0 && h.bytes+b.Bytes() > h.maxBytes {
+		full = append(full, h.release())
 	}
-	return s, found, nil
-}
-
-func (s *Store) open(o Options) (log.Recovery, error) {
-	s.logger, s.now, s.state = cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), o.Now, newState()
-	s.detachTTL = cmp.Or(o.DetachTTL, defaultDetachTTL)
-	s.presence = newPresence(cmp.Or(o.MaxDetached, maxDetached))
-	s.kicked, s.swept = make(chan struct{}, 1), make(chan struct{})
-	if s.now == nil {
-		s.now = time.Now
-	}
-	l, found, err := log.Open(log.Options{
-		FS: o.FS, Dir: o.Dir, RollBytes: o.SegmentBytes, PendingBytes: o.PendingBytes, MinBackoff: o.MinBackoff,
-		Logger: s.logger, OnFailure: s.failed,
-	}, s.replayed)
-	if err != nil {
-		return found, err
-	}
-	s.log = l
-	s.mu.Lock()
-	s.detachOrphans()
-	s.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	s.sweeping = cancel
-	go s.sweep(ctx)
-	return found, nil
-}
-
-// Close stops the sweeper, commits what is pending and closes the log. Calling it again does nothing.
-func (s *Store) Close() error {
-	s.sweeping()
-	<-s.swept
-	return s.log.Close()
-}
-
-// replayed applies one record of the log while it is opened.
-func (s *Store) replayed(e log.Entry) error {
-	r, err := decodeRecord(e.Kind, e.Meta)
-	if err != nil {
-		return contradiction(e.LSN, "%v", err)
-	}
-	if u, ok := r.(*unitRecord); ok && u.Count != uint64(len(e.Items)) {
-		return contradiction(e.LSN, "unit of %d ops has %d items", u.Count, len(e.Items))
-	}
-	if err := s.state.apply(e.LSN, r); err != nil {
-		return err
-	}
-	s.state.settle(e.LSN)
-	return nil
-}
-
-// failed takes the state back to what is durable; see log.Options.OnFailure.
-func (s *Store) failed(_ error, discard func() log.LSN) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.rollback(discard())
-	s.detachOrphans()
-}
-
-// settle lets readers see what has become durable. Callers hold mu.
-func (s *Store) settle() {
-	lsn, _ := s.log.Durable()
-	s.state.settle(lsn)
-}
-
-// change is a record that has been appended and applied, and is on its way to the disk.
-type change struct {
-	ordinal log.Ordinal
-	commit  *log.Commit
-}
-
-// commit appends records and applies them to the state, in one step. Callers hold mu and have decided under it.
-func (s *Store) commit(room *log.Reservation, payload *log.Payload, records ...record) (change, error) {
-	entries := make([]log.Record, len(records))
-	for i, r := range records {
-		entries[i] = log.Record{Kind: r.kind(), Meta: r.append(nil)}
-		if r.kind() == kindUnit {
-			entries[i].Payload = payload
+	for b.Len() > 0 {
+		var part *graph.Batch[session.Op]
+		part, b = split(b, h.maxItems-h.items)
+		h.keep(now, part)
+		if h.items >= h.maxItems || h.bytes >= h.maxBytes {
+			full = append(full, h.release())
 		}
 	}
-	receipt, err := s.log.Append(room, entries...)
-	if err != nil {
-		return change{}, err
-	}
-	for i, r := range records {
-		lsn := receipt.LSN - log.LSN(len(records)-1-i)
-		if err := s.state.apply(lsn, r); err != nil {
-			panic(err) // decided under this lock: it can not contradict
-		}
-	}
-	return change{ordinal: receipt.FirstOrdinal, commit: receipt.Commit}, nil
+	return full
 }
 
-// await waits until an append is durable. On the context's end the append may still become durable.
-func await(ctx context.Context, d memory.Durability) error {
-	select {
-	case <-d.Done():
-		return d.Err()
-	case <-ctx.Done():
-		return fault.Wrap(fault.Canceled, ctx.Err(), "gave up waiting for the disk")
+func (h *hold) keep(now time.Time, b *graph.Batch[session.Op]) {
+	if h.items == 0 {
+		h.since = now
 	}
+	h.batches = append(h.batches, b)
+	h.items += b.Len()
+	h.bytes += b.Bytes()
 }
 
-// reserveControl waits for room for control records.
-func (s *Store) reserveControl(ctx context.Context, records int) (*log.Reservation, error) {
-	return s.log.Reserve(ctx, records*controlBytes)
+// release gives up everything held, as one batch.
+func (h *hold) release() *graph.Batch[session.Op] {
+	b := graph.Concat(h.batches...)
+	clear(h.batches)
+	h.batches, h.items, h.bytes = h.batches[:0], 0, 0
+	return b
 }
 
-// controlBytes is more than any control record takes.
-const controlBytes = 1 << 10
+// split cuts a batch after n items at most; the rest is empty when nothing is left.
+func split(b *graph.Batch[session.Op], n int) (head, rest *graph.Batch[session.Op]) {
+	if b.Len() <= n {
+		return b, &graph.Batch[session.Op]{}
+	}
+	return graph.Take(b, span(0, n)), graph.Take(b, span(n, b.Len()))
+}
 
-// JournalStats counts the ops that are durable, since the first start, and the sessions with and without a stream now.
-func (s *Store) JournalStats() (committed uint64, attached, detached int) {
-	_, ordinal := s.log.Durable()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	attached, detached = s.presence.counts()
-	return uint64(ordinal), attached, detached
+func span(from, to int) []int {
+	indexes := make([]int, 0, to-from)
+	for i := from; i < to; i++ {
+		indexes = append(indexes, i)
+	}
+	return indexes
 }
