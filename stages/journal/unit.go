@@ -92,7 +92,7 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 		return verdict{refusal: d.refusal}
 	}
 	u.turn(&d)
-	u.payload.Drop(d.skip)
+	
 	c, err := s.commit(room, u.payload, u.records(&d, now.UnixNano())...)
 	if err != nil {
 		u.payload.Free()
@@ -116,7 +116,7 @@ func (u *unit) turn(d *decision) {
 		op.Kind, op.Observe = memory.OpRejected, nil
 		op.Rejection = &memory.Rejection{
 			Code: fault.InvalidArgument.Code(), Field: "embedding",
-			Reason: fmt.Sprintf("the vector has %d components, space %q takes %d", u.dimensions[i], u.from.Space, d.dimension),
+			Reason: fmt.Sprintf("space %q has dimension %d, got %d", u.from.Space, d.dimension, u.dimensions[i]),
 		}
 	}
 	again := log.NewPayload()

@@ -43,7 +43,7 @@ func TestObserveAndRecallFiles(t *testing.T) {
 		"observe", "notes", "-", "--address", s.address)
 	require.Equal(t, 4, r.code, "some were rejected")
 	require.Contains(t, r.stderr, "row 2")
-	require.Contains(t, r.stderr, `3 components, space "notes" takes 2`)
+	require.Contains(t, r.stderr, `has dimension 2, got 3`)
 	require.Contains(t, r.stdout, "2 observations committed")
 
 	r = command(t, "", "recall", "notes", "--vector", "[1, 0.1]", "--address", s.address, "--json")
