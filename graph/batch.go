@@ -97,13 +97,18 @@ func (b *Batch[T]) Mark(i int, mark uint8) {
 // TryCharge takes credit for the live items from the budget, all or nothing, in one atomic step. The credit returns
 // item by item as they settle. Charging an item twice is an engine error and panics.
 func (b *Batch[T]) TryCharge(budget *Budget) bool {
+	for _, r := range b.refs {
+		if r.ledger != nil && r.item().charged.Load() != nil {
+			panic("graph: item charged twice")
+		}
+	}
 	w := b.weigh()
 	if !budget.tryTake(int64(w.Items), w.Bytes) {
 		return false
 	}
 	for _, r := range b.refs {
-		if r.ledger != nil && r.item().charged.Swap(budget) != nil {
-			panic("graph: item charged twice")
+		if r.ledger != nil {
+			r.item().charged.Store(budget)
 		}
 	}
 	return true

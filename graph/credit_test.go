@@ -1,0 +1,124 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func items(n int) Window { return Window{Items: n, Bytes: int64(n)} }
+
+func TestCreditServesWaitersInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCredit("e", items(10))
+		require.NoError(t, c.tryTake(items(8)))
+		served := make(chan int, 3)
+		for _, n := range []int{9, 1, 2} {
+			go func() {
+				if c.take(t.Context(), items(n)) == nil {
+					served <- n
+				}
+			}()
+			synctest.Wait()
+		}
+		require.Empty(t, served)
+		require.ErrorIs(t, c.tryTake(items(1)), ErrNoCredit, "it would fit, but others wait")
+		c.give(items(8))
+		synctest.Wait()
+		require.ElementsMatch(t, []int{9, 1}, []int{<-served, <-served}, "the large one is not starved")
+		c.give(items(9))
+		synctest.Wait()
+		require.Equal(t, 2, <-served)
+		require.Equal(t, items(3), c.depth())
+	})
+}
+
+func TestCreditGivenUpServesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCredit("e", items(10))
+		require.NoError(t, c.tryTake(items(5)))
+		ctx, cancel := context.WithCancel(t.Context())
+		var first, second error = errors.New("waits"), errors.New("waits")
+		go func() { first = c.take(ctx, items(9)) }()
+		synctest.Wait()
+		go func() { second = c.take(t.Context(), items(4)) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		require.ErrorIs(t, first, context.Canceled)
+		require.NoError(t, second)
+		require.Equal(t, items(9), c.depth())
+	})
+}
+
+func TestCreditKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := errors.New("dead")
+		c := newCredit("e", items(10))
+		require.NoError(t, c.tryTake(items(10)))
+		var waiting error
+		go func() { waiting = c.take(t.Context(), items(1)) }()
+		synctest.Wait()
+		c.kill(dead)
+		synctest.Wait()
+		require.Equal(t, dead, waiting)
+		require.Equal(t, dead, c.tryTake(items(1)))
+		c.give(items(10))
+		require.Zero(t, c.depth())
+	})
+}
+
+func TestCreditBothDimensionsBind(t *testing.T) {
+	c := newCredit("e", Window{Items: 10, Bytes: 100})
+	require.NoError(t, c.tryTake(Window{Items: 1, Bytes: 95}))
+	require.ErrorIs(t, c.tryTake(Window{Items: 1, Bytes: 6}), ErrNoCredit)
+	require.ErrorIs(t, c.tryTake(Window{Items: 10, Bytes: 1}), ErrNoCredit)
+	require.ErrorContains(t, c.tryTake(Window{Items: 1, Bytes: 101}), "never fits")
+	require.ErrorContains(t, c.tryTake(Window{Items: 11, Bytes: 1}), "never fits")
+}
+
+// TestFifo compares a lane's queue with a plain slice.
+func TestFifo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := fifo[int]{wake: make(chan struct{}, 1)}
+		var model []*Batch[int]
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			if rapid.IntRange(0, 2).Draw(t, "step") > 0 {
+				b := &Batch[int]{}
+				require.True(t, l.push(queued[int]{batch: b}))
+				model = append(model, b)
+				continue
+			}
+			q, took := l.take()
+			if len(model) == 0 {
+				require.Equal(t, tookNone, took)
+				continue
+			}
+			require.Equal(t, tookBatch, took)
+			require.Same(t, model[0], q.batch)
+			model = model[1:]
+		}
+		l.close()
+		require.False(t, l.push(queued[int]{}))
+		for _, want := range model {
+			q, _ := l.take()
+			require.Same(t, want, q.batch)
+		}
+		_, took := l.take()
+		require.Equal(t, tookEnd, took)
+	})
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"journal", "jurnal", 1}, {"shard", "shrad", 1}, {"kitten", "sitting", 3}} {
+		require.Equal(t, c.want, editDistance(c.a, c.b))
+		require.Equal(t, c.want, editDistance(c.b, c.a))
+	}
+}
