@@ -168,6 +168,7 @@ func TestBytesAreBoundedToo(t *testing.T) {
 	}
 	for _, weight := range []int32{480, 480, 480, 4000, 40} {
 		come(weight)
+		require.Less(t, b.stage.lane(t.Context()).bytes, int64(1000))
 	}
 	assert.Equal(t, []int{2, 1, 1}, b.sizes(), "two of 480, one of 480, one of 4000")
 	assert.Equal(t, int64(40), b.stage.lane(t.Context()).bytes)
