@@ -115,7 +115,7 @@ func TestFirstVectorFixesTheDimension(t *testing.T) {
 	require.Equal(t, []int{0}, v.turned)
 	v = offered(s, observation(a, 2, 4))
 	require.Equal(t, "embedding", v.refusal.Rejected[0].Field)
-	require.Contains(t, v.refusal.Rejected[0].Reason, "4 components")
+	require.Equal(t, `space "faces" has dimension 3, got 4`, v.refusal.Rejected[0].Reason)
 
 	for range 2 {
 		sp, _ := s.Space("faces")
@@ -123,7 +123,7 @@ func TestFirstVectorFixesTheDimension(t *testing.T) {
 		require.EqualValues(t, 8, sp.Committed)
 		all := replayed(t, s)
 		require.Equal(t, memory.OpRejected, all[3].Op.Kind)
-		require.Contains(t, all[3].Op.Rejection.Reason, `space "faces" takes 3`)
+		require.Equal(t, `space "faces" has dimension 3, got 5`, all[3].Op.Rejection.Reason)
 		require.NoError(t, s.Close())
 		s = mustOpen(t, o)
 	}

@@ -92,7 +92,7 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 		return verdict{refusal: d.refusal}
 	}
 	u.turn(&d)
-	
+	u.payload.Drop(d.skip)
 	c, err := s.commit(room, u.payload, u.records(&d, now.UnixNano())...)
 	if err != nil {
 		u.payload.Free()
