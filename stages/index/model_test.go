@@ -207,7 +207,7 @@ func (m *machine) batch(t *rapid.T) {
 	require.NoError(t, m.stage.Process(context.Background(), in, port))
 	syncs.Wait()
 	got := port.Items()
-	require.Equal(t, len(want), len(got))
+	require.Len(t, got, len(want))
 	for i := range want {
 		require.Equal(t, want[i], got[i])
 	}
@@ -257,7 +257,7 @@ func (m *machine) recall(t *rapid.T) {
 }
 
 func requireHits(t *rapid.T, want, got []memory.Hit) {
-	require.Equal(t, len(want), len(got))
+	require.Len(t, got, len(want))
 	for i := range want {
 		require.Equal(t, want[i], got[i], "rank %d", i)
 	}

@@ -112,8 +112,10 @@ func TestHitsCarryWhatWasAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"two", "one", "two"}, ids(found))
 	require.Equal(t, []string{"none"}, missing)
-	require.Equal(t, memory.Hit{ID: "two", Confidence: 1, State: memory.Fresh, Version: 2, Content: "content of two",
-		Metadata: map[string]memory.Value{"n": int64(3)}, Embedding: []float32{0, 2}}, found[0])
+	require.Equal(t, memory.Hit{
+		ID: "two", Confidence: 1, State: memory.Fresh, Version: 2, Content: "content of two",
+		Metadata: map[string]memory.Value{"n": int64(3)}, Embedding: []float32{0, 2},
+	}, found[0])
 	matched, err := s.service.Match(ctx, "x", []string{"two", "none", "two"})
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), matched)

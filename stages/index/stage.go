@@ -2,9 +2,10 @@ package index
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime"
 
 	"github.com/engram-stream/engram/graph"
@@ -51,7 +52,7 @@ func (s *Stage) Exports() []any { return []any{s.service} }
 
 // Open builds the index from the journal, in one pass.
 func (s *Stage) Open(ctx context.Context) error {
-	s.index = newIndex(s.journal.Get(), hasher(rand.Uint64()), s.logger)
+	s.index = newIndex(s.journal.Get(), hasher(secretSeed()), s.logger)
 	if err := s.index.open(ctx); err != nil {
 		return err
 	}
@@ -63,6 +64,12 @@ func (s *Stage) Open(ctx context.Context) error {
 		maxLimit: min(maxLimit, memory.MaxRecallLimit),
 	})
 	return nil
+}
+
+func secretSeed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, by its documentation
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 // Process prepares the ops of one durability after the other while their bytes are synced, waits for the outcome,

@@ -106,7 +106,7 @@ func TestScanEqualsTheModel(t *testing.T) {
 				got, _, err := tier.Scan(context.Background(), q)
 				require.NoError(t, err)
 				want := naive(metric, entries, q.Vector, q.Version, q.K, q.Keep)
-				require.Equal(t, len(want), len(got))
+				require.Len(t, got, len(want))
 				for i := range want {
 					require.Equal(t, want[i], got[i], "rank %d", i)
 				}
