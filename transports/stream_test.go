@@ -344,7 +344,7 @@ func TestClientThatReadsNothingLosesItsStreamOnly(t *testing.T) {
 		began := time.Now()
 		w.in <- observeFrame(1, "x")
 		err := <-w.result
-		assert.Equal(t, fault.Unavailable, fault.KindOf(err))
+		assert.Equal(t, "UNREAD", fault.As(err).Reason)
 		assert.Equal(t, writeTimeout, time.Since(began))
 		assert.Equal(t, []string{"s1/1"}, h.journal.detachedSessions())
 		assert.Equal(t, session.Tally{Offered: 1, Accepted: 1}, h.hub.Tally())

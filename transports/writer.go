@@ -102,7 +102,13 @@ func (st *stream) finish(last *engramv1.MemoryFlowResponse) error {
 
 // send writes one frame. A client that takes none for writeTimeout loses its stream, not its session.
 func (st *stream) send(frame *engramv1.MemoryFlowResponse) error {
-	stuck := time.AfterFunc(writeTimeout, st.conn.Abort)
+	stuck := time.AfterFunc(writeTimeout, st.cut)
 	defer stuck.Stop()
 	return st.conn.Send(frame)
+}
+
+func (st *stream) cut() {
+	st.leave(fault.New(fault.Unavailable, "the client has read nothing for %v", writeTimeout).WithReason("UNREAD").
+		WithHint("read from the stream while sending; the session can be resumed"))
+	st.conn.Abort()
 }

@@ -216,9 +216,10 @@ func TestManyStreamsManyItemsOneVerdictEach(t *testing.T) {
 	assert.Zero(t, got.GetQueueDepth())
 }
 
-// TestOverloadNacksAndNothingIsLost sends as fast as it can with no regard for credit, and goes back when told to.
+// TestOverloadNacksAndNothingIsLost keeps more in flight than the budget holds, with no regard for credit, and goes
+// back when told to.
 func TestOverloadNacksAndNothingIsLost(t *testing.T) {
-	const total, size = 20 * 1024, 1024
+	const total, size, ahead = 12 * 1024, 1024, 5 * 1024
 	s := startServer(t, t.TempDir(), flag("budget.items", "3000"))
 	f, _ := join(t, s, faces())
 	batch := make([]*engramv1.Observation, size)
@@ -227,16 +228,15 @@ func TestOverloadNacksAndNothingIsLost(t *testing.T) {
 	}
 	var committed, sent uint64
 	for next := uint64(1); committed < total; {
-		for ; next <= total; next += size {
+		for ; next <= min(total, committed+ahead); next += size {
 			f.observe(next, batch...)
 			sent += size
 		}
-		for committed < total && next > total {
-			m := f.next()
-			committed = max(committed, m.GetAck().GetCommittedThrough())
-			if n := m.GetNack(); n != nil {
-				next = n.GetExpectedSequence()
-			}
+		m := f.next()
+		committed = max(committed, m.GetAck().GetCommittedThrough())
+		if n := m.GetNack(); n != nil {
+			next = n.GetExpectedSequence()
+			<-time.After(n.GetRetryAfter().AsDuration())
 		}
 	}
 	got := stats(t, s)
