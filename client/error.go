@@ -64,6 +64,13 @@ func (e *Error) Error() string {
 	return "engram: " + message
 }
 
+// because returns e with another message. It is a copy, since e may be in a program's hands already.
+func (e *Error) because(message string) *Error {
+	other := *e
+	other.Message = message
+	return &other
+}
+
 // Unwrap returns the cause, so that errors.Is(err, context.DeadlineExceeded) holds where a deadline ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
@@ -89,7 +96,7 @@ type RejectedError struct {
 	// First and Last tell which: sequence numbers in a session, indexes from 0 in Client.Observe.
 	First, Last uint64
 	Code        connect.Code
-	Reason      string // a stable word for programs; may be empty
+	Reason      string // why, in words
 	Field       string // the field at fault, such as "embedding_f32"; may be empty
 	// More counts further refusals that Client.Observe or Session.Flush met besides this one.
 	More int

@@ -15,6 +15,7 @@ type Pending struct {
 	decided bool
 	err     error
 	done    chan struct{} // made when someone waits
+	round   uint64        // of the refusals that count it, if it was rejected; 0 once told
 }
 
 // Sequence returns its number in the session, from 1 without gaps.
@@ -35,6 +36,7 @@ func (p *Pending) Wait(ctx context.Context) error {
 	}
 	p.session.mu.Lock()
 	defer p.session.mu.Unlock()
+	p.session.refused.told(p)
 	return p.err
 }
 

@@ -45,8 +45,7 @@ func (s *Session) reattach(old *stream, why *Error, pause *backoff, good time.Ti
 		case final(why):
 			return nil, why
 		case time.Since(good) > patience:
-			why.Message = fmt.Sprintf("gave up reconnecting after %v: %s", patience, why.Message)
-			return nil, why
+			return nil, why.because(fmt.Sprintf("gave up reconnecting after %v: %s", patience, why.Message))
 		}
 		delay := max(pause.next(), after, why.RetryAfter)
 		s.lose(why, delay)
@@ -136,7 +135,7 @@ func (s *Session) finish(failure *Error) {
 // fail tells everybody; mu is held.
 func (s *Session) fail(failure *Error) {
 	if n := len(s.send.items); n > 0 {
-		failure.Message += fmt.Sprintf(" (%d not committed)", n)
+		failure = failure.because(fmt.Sprintf("%s (%d not committed)", failure.Message, n))
 	}
 	s.err = failure
 	for i := range s.send.items {

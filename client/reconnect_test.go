@@ -110,6 +110,21 @@ func TestAServerThatBreaksEveryStreamIsNotHammered(t *testing.T) {
 	})
 }
 
+func TestAGoodStreamResetsTheBackoff(t *testing.T) {
+	bubble(t, func(p *script) {
+		t := p.t
+		s, w := p.open(SessionOptions{}, welcome(1, 0))
+		defer abandon(s)
+		for i := range 8 {
+			pass(2 * reconnectMax)
+			lost := time.Now()
+			w.lose(io.EOF)
+			w, _ = p.reopened(welcome(uint64(i+2), 0))
+			assert.Less(t, time.Since(lost), reconnectBase)
+		}
+	})
+}
+
 func TestTheServersRetryAfterIsHonoured(t *testing.T) {
 	bubble(t, func(p *script) {
 		t := p.t

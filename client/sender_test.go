@@ -247,6 +247,29 @@ func TestSenderBoundsItsBuffer(t *testing.T) {
 	assert.False(t, s.room(10), "items")
 }
 
+func TestSenderNeverGoesBackBehindWhatIsCommitted(t *testing.T) {
+	s := attached()
+	pushN(s, 4)
+	s.frame(epoch)
+	require.NoError(t, s.settle(3, nil, ignore))
+	require.NoError(t, s.nack(2, 0, epoch)) // sent before the ack, received after it
+	f, _ := s.frame(epoch)
+	assert.Equal(t, uint64(4), f.first)
+}
+
+func TestSenderFreesTheBytesOfWhatIsSettled(t *testing.T) {
+	s := attached()
+	s.bufferBytes = 600
+	pushN(s, 2)
+	for range 5 {
+		pushN(s, 4)
+		require.False(t, s.room(1))
+		s.frame(epoch)
+		require.NoError(t, s.settle(s.committed+4, nil, ignore))
+		require.Equal(t, 200, s.buffered(), "two of 100 are left")
+	}
+}
+
 // model is a server that follows the protocol's rules, and everything that may go wrong around it. Frames travel in two
 // pipes that a lost connection empties.
 type model struct {

@@ -48,8 +48,8 @@ type Session struct {
 	err     error         // why the session failed
 	lost    error         // why there is no stream now; nil while there is one
 	changed chan struct{} // made by who waits, closed at the next change
-	refused refusals
-	events  []Event // not told yet
+	refused refusals      //
+	events  []Event       // not told yet
 
 	telling sync.Mutex // held while OnEvent runs; taken before mu
 }
@@ -59,12 +59,6 @@ type ending struct {
 	endSession bool
 	said       bool // Goodbye was sent on the present stream
 	tried      bool // Goodbye was sent on some stream
-}
-
-// refusals are the rejections that no Flush has reported yet.
-type refusals struct {
-	first *RejectedError
-	more  int
 }
 
 // Open opens a session into a space, or resumes the one of options.Resume, and returns once the server has agreed. ctx
@@ -83,7 +77,8 @@ func (c *Client) open(ctx context.Context, space string, options SessionOptions,
 	s := &Session{
 		space: space, options: o, client: c, dial: dial,
 		wake: make(chan struct{}, 1), over: make(chan struct{}),
-		send: sender{bufferItems: o.BufferItems, bufferBytes: o.BufferBytes, maxBatch: o.MaxBatch, linger: o.Linger},
+		refused: newRefusals(),
+		send:    sender{bufferItems: o.BufferItems, bufferBytes: o.BufferBytes, maxBatch: o.MaxBatch, linger: o.Linger},
 	}
 	if o.Resume != nil {
 		s.ticket = *o.Resume
@@ -129,6 +124,9 @@ func (s *Session) Forget(ctx context.Context, ids ...string) (*Pending, error) {
 }
 
 func (s *Session) enqueue(ctx context.Context, op string, it item) (*Pending, error) {
+	if ctx.Err() != nil {
+		return nil, waitError(ctx, op, "not taken")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -166,8 +164,8 @@ func (s *Session) memoryID(number uint64, given string) string {
 }
 
 // Flush sends what is buffered without lingering and returns once everything taken so far is committed or rejected. If
-// anything was rejected since the last Flush, it returns the first as a *RejectedError that counts the rest. Otherwise
-// its error is the session's failure, or wraps ctx's.
+// anything was rejected that no Pending.Wait and no earlier Flush has told, it returns one such *RejectedError, which
+// counts the others. Otherwise its error is the session's failure, or wraps ctx's.
 func (s *Session) Flush(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,8 +253,9 @@ func (s *Session) Err() error {
 }
 
 // Close waits until everything is committed or rejected, ends the session for good, and returns its final sequence
-// number. If ctx ends first, or the session had failed, the error says how much was left; the session is over either way
-// and nothing keeps running.
+// number. If ctx ends first, or the session had failed, the error says how much was left; the server then keeps the
+// session, for its Ticket. Like Flush, Close tells rejections that nobody was told. The session is over in any case, and
+// nothing keeps running.
 func (s *Session) Close(ctx context.Context) (uint64, error) {
 	err := s.end(ctx, true)
 	return s.Committed(), err
@@ -286,7 +285,12 @@ func (s *Session) end(ctx context.Context, endSession bool) error {
 		s.abort(err)
 	}
 	s.runner.Wait()
-	return s.Err()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	return s.refused.take()
 }
 
 // usable returns why the session takes nothing more; mu is held.
@@ -378,26 +382,13 @@ func (s *Session) decide(it *item, refused *RejectedError) {
 		return
 	}
 	it.pending.decide(refused)
+	it.pending.round = s.refused.round
 	s.refuse(refused)
 }
 
 func (s *Session) refuse(e *RejectedError) {
 	s.note(Event{Kind: EventRejected, Sequence: e.First, Err: e})
-	if s.refused.first == nil {
-		s.refused.first = e
-		return
-	}
-	s.refused.more++
-}
-
-func (r *refusals) take() error {
-	if r.first == nil {
-		return nil
-	}
-	e := *r.first
-	e.More = r.more
-	*r = refusals{}
-	return &e
+	s.refused.add(e)
 }
 
 // waitError is the error of a call whose context ended.

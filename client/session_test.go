@@ -137,12 +137,47 @@ func TestWaitAndFlushTellWhatBecameOfEach(t *testing.T) {
 		assert.Equal(t, uint64(2), rejected.First)
 		assert.Equal(t, 1, rejected.More)
 		assert.EqualError(t, rejected, "engram: observation 2 rejected: embedding_f32: not finite (and 1 more rejected)")
-		assert.EqualError(t, sent[2].Wait(t.Context()), "engram: observation 3 rejected: embedding_f32: not finite")
+		assert.EqualError(t, sent[2].Wait(t.Context()), "engram: observation 3 rejected: embedding_f32: not finite", "again to who asks")
 		assert.NoError(t, sent[3].Wait(t.Context()))
 		assert.NoError(t, s.Flush(t.Context()), "reported once")
 		require.Len(t, events, 3)
 		assert.Equal(t, EventConnected, events[0].Kind)
 		assert.Equal(t, EventRejected, events[1].Kind)
+	})
+}
+
+func TestARejectionIsToldOnceByWaitOrElseByFlushAndClose(t *testing.T) {
+	bubble(t, func(p *script) {
+		t := p.t
+		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
+		reject := func(number uint64) *engramv1.Rejection {
+			return &engramv1.Rejection{Range: &engramv1.SequenceRange{First: number, Last: number}, Reason: "NaN"}
+		}
+		sent := observe(t, s, 3)
+		pass(time.Second)
+		w.ack(3, reject(1), reject(2))
+		assert.Error(t, sent[0].Wait(t.Context()))
+		assert.Error(t, sent[0].Wait(t.Context()))
+		var rejected *RejectedError
+		require.ErrorAs(t, s.Flush(t.Context()), &rejected)
+		assert.Zero(t, rejected.More, "the other one was told by its Wait")
+		assert.Error(t, sent[1].Wait(t.Context()))
+		assert.NoError(t, s.Flush(t.Context()))
+
+		observe(t, s, 1)
+		pass(time.Second)
+		w.ack(4, reject(4))
+		closed := make(chan error, 1)
+		go func() {
+			_, err := s.Close(t.Context())
+			closed <- err
+		}()
+		for m := w.next(); m.GetGoodbye() == nil; m = w.next() {
+			require.NotNil(t, m)
+		}
+		w.down <- &engramv1.MemoryFlowResponse{Frame: &engramv1.MemoryFlowResponse_Closed{Closed: &engramv1.Closed{FinalSequence: 4}}}
+		require.ErrorAs(t, <-closed, &rejected)
+		assert.Equal(t, uint64(4), rejected.First)
 	})
 }
 
@@ -284,7 +319,7 @@ func TestCloseSettlesEverythingAndEndsTheSession(t *testing.T) {
 		_, err = s.Recall(t.Context(), Query{})
 		assert.ErrorIs(t, err, ErrClosed)
 		_, err = s.Close(t.Context())
-		assert.NoError(t, err, "closing again is no error")
+		require.NoError(t, err, "closing again is no error")
 	})
 }
 
