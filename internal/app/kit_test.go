@@ -66,6 +66,14 @@ func h2c(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// http1 returns a client that speaks HTTP/1.1.
+func http1(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
 func memoryClient(t *testing.T, s *Server) engramv1connect.MemoryServiceClient {
 	t.Helper()
 	return engramv1connect.NewMemoryServiceClient(h2c(t), "http://"+s.Address(), connect.WithGRPC())
@@ -201,7 +209,7 @@ func curl(t *testing.T, s *Server, method, body string) (int, http.Header, map[s
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Address()+"/engram.v1."+method, bytes.NewBufferString(body))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(r)
+	response, err := http1(t).Do(r)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	assert.Equal(t, 1, response.ProtoMajor)

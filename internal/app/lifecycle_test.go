@@ -26,7 +26,7 @@ func page(t *testing.T, s *Server, path string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address()+path, http.NoBody)
 	require.NoError(t, err)
-	response, err := http.DefaultClient.Do(r)
+	response, err := http1(t).Do(r)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
