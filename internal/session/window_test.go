@@ -76,7 +76,7 @@ func TestWindowHistory(t *testing.T) {
 					require.Equal(t, next, first+uint64(d.Skip), "the first taken is the next")
 				}
 				next += uint64(d.Take)
-				require.Equal(t, next, d.Expected)
+				require.Equal(t, d.Expected, next)
 			},
 			"step back": func(t *rapid.T) {
 				to := rapid.Uint64Range(start, next+2).Draw(t, "to")

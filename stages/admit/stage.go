@@ -110,7 +110,7 @@ func (s *stage) refuse(expected uint64, message string) error {
 	}
 }
 
-func jitter() float64 { return 2*rand.Float64() - 1 }
+func jitter() float64 { return 2*rand.Float64() - 1 } //nolint:gosec // it spreads retries, and guards nothing
 
 func (s *stage) why(in *graph.Batch[session.Op]) string {
 	size, limit := graph.Window{Items: in.Live(), Bytes: in.Bytes()}, s.budget.Limit()

@@ -45,6 +45,13 @@ func offer(t *testing.T, s *stage, port *graphtest.Port[session.Op], first uint6
 	return refusal, outcomes
 }
 
+// pass is offer for what must pass.
+func pass(t *testing.T, s *stage, port *graphtest.Port[session.Op], first uint64, count int) {
+	t.Helper()
+	refusal, _ := offer(t, s, port, first, count)
+	require.Nil(t, refusal)
+}
+
 func TestVerify(t *testing.T) {
 	graphtest.VerifyStage(t, graph.Traits{Fused: true, Charges: true}, func(d graph.Deps) graphtest.Subject[session.Op, session.Op] {
 		d.Budget = graph.NewBudget(graph.Window{Items: 8, Bytes: 8})
@@ -58,8 +65,7 @@ func TestVerify(t *testing.T) {
 func TestWhatPassesIsChargedUntilItIsSettled(t *testing.T) {
 	s, budget := withBudget(100, 1000)
 	port := graphtest.NewPort[session.Op](1)
-	refusal, _ := offer(t, s, port, 1, 40)
-	require.Nil(t, refusal)
+	pass(t, s, port, 1, 40)
 	assert.Equal(t, graph.Window{Items: 40, Bytes: 40}, budget.Used())
 	port.DeliverAll()
 	assert.Zero(t, budget.Used())
@@ -68,7 +74,7 @@ func TestWhatPassesIsChargedUntilItIsSettled(t *testing.T) {
 func TestAboveRejectAtEverythingIsRefusedUntilATenthLower(t *testing.T) {
 	s, budget := withBudget(100, 1000)
 	port := graphtest.NewPort[session.Op](1)
-	offer(t, s, port, 1, 89)
+	pass(t, s, port, 1, 89)
 	refusal, _ := offer(t, s, port, 90, 2)
 	require.Nil(t, refusal, "at 0.89 there is room")
 
@@ -126,18 +132,18 @@ func TestAFullEdgeRefuses(t *testing.T) {
 func TestPressure(t *testing.T) {
 	s, _ := withBudget(100, 1000)
 	port := graphtest.NewPort[session.Op](1)
-	offer(t, s, port, 1, 79)
+	pass(t, s, port, 1, 79)
 	assert.Equal(t, session.Pressure{
 		State: session.CreditOK, Fill: 0.79, Items: 79, ItemLimit: 100, Bytes: 79, ByteLimit: 1000,
 	}, s.Pressure())
 
-	offer(t, s, port, 80, 1)
+	pass(t, s, port, 80, 1)
 	p := s.Pressure()
 	assert.Equal(t, session.CreditSlowDown, p.State)
 	assert.Equal(t, "gate", p.Stage)
 	assert.Positive(t, p.Retry)
 
-	offer(t, s, port, 81, 15)
+	pass(t, s, port, 81, 15)
 	assert.Equal(t, session.CreditBufferFull, s.Pressure().State)
 	port.DeliverAll()
 	assert.Equal(t, session.CreditOK, s.Pressure().State, "though nothing came that would have noticed")
@@ -182,11 +188,11 @@ func TestDrainRateComesFromTheBudget(t *testing.T) {
 		s, _ := withBudget(100, 1000)
 		port := graphtest.NewPort[session.Op](1)
 		next := uint64(1)
-		offer(t, s, port, next, 50)
+		pass(t, s, port, next, 50)
 		for range 100 {
 			time.Sleep(10 * time.Millisecond)
 			next += 50
-			offer(t, s, port, next, 5)
+			pass(t, s, port, next, 5)
 			graph.Take(port.Sent()[len(port.Sent())-1].Batch, []int{0, 1, 2, 3, 4}).DeliverLive()
 		}
 		assert.InEpsilon(t, 500, s.Pressure().DrainPerSecond, 0.1)

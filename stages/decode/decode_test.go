@@ -37,8 +37,6 @@ func incoming(raw session.RawObservation) *session.Incoming {
 	return &session.Incoming{From: from, Sequence: 7, Received: received, EndOfFrame: true, Observe: &raw}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestDecodeFillsInWhatIsNotGiven(t *testing.T) {
 	op := decode(incoming(session.RawObservation{Embedding: []float32{1, 2, 3}}), &faces)
 	assert.Equal(t, session.Op{From: from, EndOfFrame: true, Op: memory.Op{
@@ -50,7 +48,7 @@ func TestDecodeFillsInWhatIsNotGiven(t *testing.T) {
 func TestDecodeKeepsWhatIsGiven(t *testing.T) {
 	metadata := map[string]memory.Value{"s": "x", "i": int64(-1), "f": math.NaN(), "b": false, "": ""}
 	op := decode(incoming(session.RawObservation{
-		ID: "m", Content: "c", Metadata: metadata, ObservedAt: received.Add(-time.Hour), Confidence: ptr(float32(0)),
+		ID: "m", Content: "c", Metadata: metadata, ObservedAt: received.Add(-time.Hour), Confidence: new(float32(0)),
 		EmbeddingF32: pack(1, -2, 0.5),
 	}), &faces)
 	require.Equal(t, memory.OpObserve, op.Kind)
@@ -103,8 +101,8 @@ func TestRejections(t *testing.T) {
 		"longest id":            {session.RawObservation{Embedding: vector, ID: long[:128]}, &faces, "", ""},
 		"content":               {session.RawObservation{Embedding: vector, Content: long[:1<<20+1]}, &faces, "content", "1048577 bytes, the most is 1048576"},
 		"longest content":       {session.RawObservation{Embedding: vector, Content: long[:1<<20]}, &faces, "", ""},
-		"confidence":            {session.RawObservation{Embedding: vector, Confidence: ptr(float32(1.5))}, &faces, "confidence", "must be from 0 to 1, got 1.5"},
-		"negative confidence":   {session.RawObservation{Embedding: vector, Confidence: ptr(float32(-0.1))}, &faces, "confidence", "must be from 0 to 1, got -0.1"},
+		"confidence":            {session.RawObservation{Embedding: vector, Confidence: new(float32(1.5))}, &faces, "confidence", "must be from 0 to 1, got 1.5"},
+		"negative confidence":   {session.RawObservation{Embedding: vector, Confidence: new(float32(-0.1))}, &faces, "confidence", "must be from 0 to 1, got -0.1"},
 		"confidence of NaN":     {session.RawObservation{Embedding: vector, Confidence: &nan}, &faces, "confidence", "must be from 0 to 1, got NaN"},
 		"pairs":                 {session.RawObservation{Embedding: vector, Metadata: pairs}, &faces, "metadata", "65 pairs, the most is 64"},
 		"key":                   {session.RawObservation{Embedding: vector, Metadata: map[string]memory.Value{long[:129]: true}}, &faces, "metadata", "a key of 129 bytes, the most is 128"},

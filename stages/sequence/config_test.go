@@ -10,9 +10,7 @@ import (
 	"github.com/engram-stream/engram/graph"
 )
 
-func problems(c interface {
-	Check(func(field, message, hint string))
-}) []string {
+func problems(c *Config) []string {
 	var fields []string
 	c.Check(func(field, _, _ string) { fields = append(fields, field) })
 	return fields

@@ -263,9 +263,9 @@ func TestHistory(t *testing.T) {
 						told = c.Nack.Expected
 					}
 				}
-				expected, waiting := from.Window.Waiting()
-				require.Equal(t, taken+1, expected)
-				require.True(t, !waiting || aborted || told == expected, "waits for %d, the client was told %d", expected, told)
+				next, waiting := from.Window.Waiting()
+				require.Equal(t, taken+1, next)
+				require.True(t, !waiting || aborted || told == next, "waits for %d, the client was told %d", next, told)
 			},
 		})
 	})
