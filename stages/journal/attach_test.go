@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +128,26 @@ func TestDetachedSessionsExpire(t *testing.T) {
 		require.Equal(t, "SESSION_EXPIRED", fault.As(err).Reason)
 		_, err = s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: other.SessionID, Token: other.Token})
 		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	})
+}
+
+// An expiry that the disk refuses is taken back: the session lives on for another time to live, and then goes.
+func TestFailedExpiryIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{}
+		s := mustOpen(t, testOptions(errorfs.Wrap(vfs.NewMem(), disk)))
+		_, g := attached(t, s, "faces")
+		s.DetachSession(g.SessionID, 1)
+		disk.fail(errorfs.OpFileSyncData, 1, syscall.EIO)
+		time.Sleep(time.Hour + 2*sweepEvery)
+		synctest.Wait()
+		_, live, detached := s.JournalStats()
+		require.Equal(t, []int{0, 1}, []int{live, detached})
+		time.Sleep(time.Hour + 2*sweepEvery)
+		synctest.Wait()
+		_, live, detached = s.JournalStats()
+		require.Equal(t, []int{0, 0}, []int{live, detached})
 		require.NoError(t, s.Close())
 	})
 }
