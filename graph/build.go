@@ -21,6 +21,9 @@ type plan struct {
 	order  []*planNode // topological; without the nodes on or behind a cycle
 	needs  needs
 	found  Diagnostics
+	forks  []fork
+	// misread holds the nodes that read what they cannot: what only follows from that is not reported.
+	misread map[*planNode]bool
 	// partial says that some node could not be made, so that what seems to be missing may be that node's.
 	partial bool
 }
@@ -46,14 +49,15 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 	}
 	p := &plan{
 		spec: s, registry: r, options: opts, log: opts.Logger,
-		budget: NewBudget(s.Budget), byName: make(map[string]*planNode, len(s.Nodes)),
+		budget: NewBudget(s.Budget), byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
 	}
 	p.resolveNames()
 	p.resolveKinds()
 	p.resolveFrom()
-	p.checkEnds()
 	p.sort()
 	p.checkTypes()
+	p.checkForks()
+	p.checkEnds()
 	p.buildNodes()
 	p.checkWorkers()
 	p.checkCharges()

@@ -71,7 +71,8 @@ func (p *plan) checkCharges() {
 		}
 		last := way[len(way)-1]
 		unknown := slices.ContainsFunc(way, func(n *planNode) bool { return n.kind == nil })
-		if charging == nil && last.Role == RoleSink && !unknown {
+		misread := slices.ContainsFunc(way, func(n *planNode) bool { return p.misread[n] })
+		if charging == nil && last.Role == RoleSink && !unknown && !misread {
 			p.report(source.Pos, p.hintCharge(), "nothing between %q and %q charges the budget, so memory has no bound", source.Name, last.Name)
 		}
 	}

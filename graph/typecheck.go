@@ -14,6 +14,7 @@ func (p *plan) checkTypes() {
 			if n.kind == nil || up.kind == nil || n.kind.In == up.kind.Out {
 				continue
 			}
+			p.misread[n] = true
 			takes, gives := typeNames(n.kind.In, up.kind.Out)
 			p.report(n.fromPos(up), p.hintConvert(up, n), "%q takes %s, but %q gives %s", n.Name, takes, up.Name, gives)
 		}

@@ -86,6 +86,7 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	up := p.byName[from.Name]
 	switch {
 	case up == nil:
+		p.misread[n] = true
 		p.report(from.Pos, DidYouMean(from.Name, p.outputs()), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
 	case up.Role == RoleSink:
 		p.report(from.Pos, "read from what the sink reads from", "%s %q reads from the sink %q, which has no output", n.Role, n.Name, up.Name)
@@ -94,13 +95,30 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	default:
 		n.connect(up, from.Pos)
 		if first := up.down[0]; first != n {
-			hint := "give each a source of its own"
-			if first.Role == RoleStage {
-				hint = fmt.Sprintf("let %q read from %q, or %s", n.Name, first.Name, hint)
-			}
-			p.report(from.Pos, hint,
-				"%q is read by %q already: an item has one way through the graph, or it would be settled twice", up.Name, first.Name)
+			p.forks = append(p.forks, fork{up: up, first: first, second: n, pos: from.Pos})
 		}
+	}
+}
+
+// fork is an output with a second reader.
+type fork struct {
+	up, first, second *planNode
+	pos               Position
+}
+
+// checkForks refuses a second reader of an output; one that cannot take it anyway has been told so already.
+func (p *plan) checkForks() {
+	for _, f := range p.forks {
+		if p.misread[f.second] {
+			continue
+		}
+		p.misread[f.second] = true
+		hint := "give each a source of its own"
+		if f.first.Role == RoleStage {
+			hint = fmt.Sprintf("let %q read from %q, or %s", f.second.Name, f.first.Name, hint)
+		}
+		p.report(f.pos, hint,
+			"%q is read by %q already: an item has one way through the graph, or it would be settled twice", f.up.Name, f.first.Name)
 	}
 }
 
@@ -114,7 +132,8 @@ func (p *plan) outputs() []string {
 	return names
 }
 
-// checkEnds refuses a graph without a source or a sink, and a node that nothing reads.
+// checkEnds refuses a graph without a source or a sink, and a node that nothing reads, unless a node that reads
+// something wrong may have meant it.
 func (p *plan) checkEnds() {
 	for _, role := range []Role{RoleSource, RoleSink} {
 		if !slices.ContainsFunc(p.spec.Nodes, func(n NodeSpec) bool { return n.Role == role }) {
@@ -122,10 +141,20 @@ func (p *plan) checkEnds() {
 		}
 	}
 	for _, n := range p.nodes {
-		if n.Role != RoleSink && len(n.down) == 0 {
+		if n.Role != RoleSink && len(n.down) == 0 && !p.meant(n) {
 			p.report(n.Pos, "let a stage or a sink read from it", "nothing reads from %s %q", n.Role, n.Name)
 		}
 	}
+}
+
+// meant says whether a node that reads something wrong takes what n gives.
+func (p *plan) meant(n *planNode) bool {
+	for reader := range p.misread {
+		if n.kind == nil || reader.kind == nil || reader.kind.In == n.kind.Out {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *plan) start() Position {
