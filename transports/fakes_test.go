@@ -205,6 +205,8 @@ func (j *journal) JournalStats() (committed uint64, attached, detached int) { re
 type index struct {
 	recall func(ctx context.Context, q memory.Query) (memory.Result, error)
 	waited []memory.Version
+	// unpublished is what WaitPublished fails with
+	unpublished error
 }
 
 func (x *index) Recall(ctx context.Context, _ string, q memory.Query) (memory.Result, error) {
@@ -221,7 +223,7 @@ func (x *index) Match(_ context.Context, _ string, ids []string) (uint64, error)
 
 func (x *index) WaitPublished(_ context.Context, _ string, v memory.Version) error {
 	x.waited = append(x.waited, v)
-	return nil
+	return x.unpublished
 }
 
 func (x *index) Memories(string) uint64          { return 3 }

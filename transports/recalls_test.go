@@ -63,6 +63,19 @@ func TestRecallComesInChunks(t *testing.T) {
 	})
 }
 
+func TestARecallIDIsFreeOnceItsDoneIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness()
+		w, _ := h.open(t)
+		for range 2 * maxConcurrentRecalls {
+			w.in <- recallFrame(1)
+			_, _, done := answers(w.frames())
+			require.NotNil(t, done)
+			assert.Zero(t, done.GetCode())
+		}
+	})
+}
+
 func TestChunksStayReadable(t *testing.T) {
 	hits := manyHits(10, strings.Repeat("x", 400<<10))
 	n, bytes := chunk(hits, 100)
