@@ -3,7 +3,6 @@ package dataset_test
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -114,7 +113,7 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "z", row.ID)
 	_, err = r.Next()
-	require.True(t, errors.Is(err, io.EOF))
+	require.ErrorIs(t, err, io.EOF)
 	require.NoError(t, c.Close())
 
 	_, _, err = dataset.Open(filepath.Join(dir, "missing.jsonl"))

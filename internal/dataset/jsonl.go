@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ func parseRow(text []byte) (Row, error) {
 	if t := firstTime(in.ObservedAt, in.ObservedAtC); t != nil {
 		row.ObservedAt = *t
 	}
-	if raw := append(in.EmbeddingF32, in.EmbeddingF32C...); len(raw) > 0 {
+	if raw := slices.Concat(in.EmbeddingF32, in.EmbeddingF32C); len(raw) > 0 {
 		if len(in.Embedding) > 0 {
 			return Row{}, errors.New("embedding and embedding_f32 are both given; give one")
 		}

@@ -112,8 +112,10 @@ func TestBadStreamsSayWhatIsWrong(t *testing.T) {
 		"unknown session": {&engramv1.Hello{Space: "s", SessionId: "snobody", ResumeToken: []byte("x")}, connect.CodeNotFound, "snobody"},
 		"wrong token":     {&engramv1.Hello{Space: "s", SessionId: w.GetSessionId(), ResumeToken: []byte("wrong")}, connect.CodePermissionDenied, "token"},
 		"other space":     {&engramv1.Hello{Space: "t", SessionId: w.GetSessionId(), ResumeToken: w.GetResumeToken()}, connect.CodeFailedPrecondition, "space"},
-		"server behind": {&engramv1.Hello{Space: "s", SessionId: w.GetSessionId(), ResumeToken: w.GetResumeToken(), LastCommittedSequence: 99},
-			connect.CodeFailedPrecondition, "99"},
+		"server behind": {
+			&engramv1.Hello{Space: "s", SessionId: w.GetSessionId(), ResumeToken: w.GetResumeToken(), LastCommittedSequence: 99},
+			connect.CodeFailedPrecondition, "99",
+		},
 		"space name": {&engramv1.Hello{Space: "No Way"}, connect.CodeInvalidArgument, "space"},
 		"graphed":    {&engramv1.Hello{Space: "s", AckLevel: engramv1.AckLevel_ACK_LEVEL_GRAPHED}, connect.CodeUnimplemented, "not built yet"},
 	}
