@@ -8,7 +8,8 @@ import (
 // Hooks is how spans and metrics attach to a graph from outside its stages. Set in Options; without one nothing is
 // spent on it. All methods are called on the hot path, concurrently, and must not block.
 type Hooks interface {
-	// Begin is called before a stage's code runs; the context it returns is what the stage gets.
+	// Begin is called before a stage's code runs; the context it returns is what the stage gets. Of an offer it is
+	// what Call.Traces holds for its items from then on.
 	Begin(ctx context.Context, c Call) context.Context
 	// End is called with that context when the code has returned and what it left behind has been settled.
 	End(ctx context.Context, c Call, r CallResult)
@@ -18,14 +19,16 @@ type Hooks interface {
 	Dequeue(node string, lane int, w Window, waited time.Duration)
 }
 
-// Call describes one run of a stage's code: Process or Deliver, or Flush when Flush is set.
+// Call describes one run of a stage's code: Process or Deliver, or Flush when Flush is set; or with Offer, an offer
+// to a source, which ends when its goroutine has taken it as far as it goes.
 type Call struct {
 	Node  string
+	Offer bool
 	Lane  int
 	Items int         // offered items handed to Process; for Flush, those held
 	Flush FlushReason // 0: not a flush
-	// Traces are the contexts of the distinct offers that the items came with, in order, at most MaxTraces; read
-	// values only, their cancellation means nothing here.
+	// Traces are the contexts of the distinct offers that the items came with, in order, at most MaxTraces; of an
+	// offer, the one it was made with. Read values only, their cancellation means nothing here.
 	Traces []context.Context
 }
 

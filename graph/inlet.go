@@ -34,14 +34,33 @@ func (n *sourceNode[T]) Offer(ctx context.Context, o Offer[T]) error {
 	}
 	book := &n.host.engine.book
 	defer book.leave()
+	run := n.host.beginOffer(ctx, len(o.Items))
 	l := newLedger(o.Settler, o.Bytes)
-	l.ctx, l.since, l.book = ctx, time.Now(), book
+	l.ctx, l.since, l.book = run.ctx, time.Now(), book
 	book.add(l)
 	n.host.stats.batches.Add(1)
 	n.host.stats.items.Add(uint64(len(o.Items)))
-	err := n.next.enter(ctx, n.host, 0, newBatch(o.Items, l), true)
-	n.host.stats.count(blame(err, err))
+	err := n.next.enter(run.ctx, n.host, 0, newBatch(o.Items, l), true)
+	n.host.endOffer(run, err)
 	return err
+}
+
+func (h *host) beginOffer(ctx context.Context, items int) running {
+	run := running{ctx: ctx}
+	if hooks := h.engine.hooks; hooks != nil {
+		run.call = Call{Node: h.name, Offer: true, Items: items, Traces: []context.Context{ctx}}
+		run.ctx, run.began = hooks.Begin(ctx, run.call), h.engine.now()
+	}
+	return run
+}
+
+// endOffer counts an offer. None of its time is the source's own.
+func (h *host) endOffer(run running, err error) {
+	status := blame(err, err)
+	h.stats.count(status)
+	if hooks := h.engine.hooks; hooks != nil {
+		hooks.End(run.ctx, run.call, CallResult{Status: status, Err: err, Elapsed: h.engine.now() - run.began})
+	}
 }
 
 // admit checks an offer and enters it into the book; without an error, leave must follow.

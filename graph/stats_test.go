@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -142,6 +143,10 @@ func (j *journal) Begin(ctx context.Context, c graph.Call) context.Context {
 	for _, t := range c.Traces {
 		traces = append(traces, t.Value(traceKey{}))
 	}
+	if c.Offer {
+		j.add("offer %s %d items of %v", c.Node, c.Items, traces)
+		return context.WithValue(ctx, traceKey{}, fmt.Sprint("offer ", traces[0]))
+	}
 	j.add("begin %s/%d %d items flush %d of %v", c.Node, c.Lane, c.Items, c.Flush, traces)
 	return context.WithValue(ctx, traceKey{}, "span of "+c.Node)
 }
@@ -174,25 +179,29 @@ func TestHooks(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		drain(t, e)
 		require.Equal(t, []string{
-			"begin charge/0 2 items flush 0 of [first]",
+			"offer in 2 items of [first]",
+			"begin charge/0 2 items flush 0 of [offer first]",
 			"enqueue hold/0 2 items, 2B",
 			"end span of charge success in 0s, busy 0s, <nil>",
+			"end offer first success in 0s, busy 0s, <nil>",
 			"dequeue hold/0 2 items, 2B after 0s",
-			"begin hold/0 2 items flush 0 of [first]",
+			"begin hold/0 2 items flush 0 of [offer first]",
 			"end span of hold success in 0s, busy 0s, <nil>",
-			"begin hold/0 2 items flush 1 of [first]",
+			"begin hold/0 2 items flush 1 of [offer first]",
 			"end span of hold success in 0s, busy 0s, <nil>",
-			"begin charge/0 2 items flush 0 of [second]",
+			"offer in 2 items of [second]",
+			"begin charge/0 2 items flush 0 of [offer second]",
 			"enqueue hold/0 2 items, 2B",
 			"end span of charge success in 0s, busy 0s, <nil>",
+			"end offer second success in 0s, busy 0s, <nil>",
 			"dequeue hold/0 2 items, 2B after 0s",
-			"begin hold/0 2 items flush 0 of [second]",
+			"begin hold/0 2 items flush 0 of [offer second]",
 			"end span of hold success in 0s, busy 0s, <nil>",
-			"begin hold/0 4 items flush 1 of [first second]",
+			"begin hold/0 4 items flush 1 of [offer first offer second]",
 			"end span of hold success in 0s, busy 0s, <nil>",
-			"begin hold/0 4 items flush 2 of [first second]",
-			"begin slow/0 4 items flush 0 of [first second]",
-			"begin out/0 4 items flush 0 of [first second]",
+			"begin hold/0 4 items flush 2 of [offer first offer second]",
+			"begin slow/0 4 items flush 0 of [offer first offer second]",
+			"begin out/0 4 items flush 0 of [offer first offer second]",
 			"end span of out failure in 0s, busy 0s, faulty",
 			"end span of slow refused in 1s, busy 1s, faulty",
 			"end span of hold refused in 1s, busy 0s, faulty",
@@ -202,15 +211,16 @@ func TestHooks(t *testing.T) {
 	})
 }
 
-// sorted returns the lines with the begin of a node that runs elsewhere put after the end of its sender.
+// sorted returns the lines with what a node does elsewhere put after the end of its sender and of the offer.
 func (j *journal) sorted() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for i := 1; i < len(j.lines); i++ {
-		if j.lines[i] == "end span of charge success in 0s, busy 0s, <nil>" {
-			for k := i; k > 0 && j.lines[k-1] != "enqueue hold/0 2 items, 2B"; k-- {
-				j.lines[k], j.lines[k-1] = j.lines[k-1], j.lines[k]
-			}
+	ofOffer := func(line string) bool {
+		return strings.HasPrefix(line, "enqueue") || strings.HasPrefix(line, "end offer") || strings.HasPrefix(line, "end span of charge")
+	}
+	for i := range j.lines {
+		for k := i; k > 0 && ofOffer(j.lines[k]) && !ofOffer(j.lines[k-1]) && !strings.HasPrefix(j.lines[k-1], "begin charge"); k-- {
+			j.lines[k], j.lines[k-1] = j.lines[k-1], j.lines[k]
 		}
 	}
 	return j.lines
