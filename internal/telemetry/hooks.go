@@ -1,0 +1,138 @@
+package telemetry
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/engram-stream/engram/graph"
+)
+
+// maxLinks bounds the links of a span: who reads a trace follows a few, and an exporter carries all.
+const maxLinks = 16
+
+// hooks implements graph.Hooks. Immutable, so its methods take no lock.
+type hooks struct {
+	tracer   trace.Tracer // nil: no spans
+	duration metric.Float64Histogram
+	items    metric.Int64Counter
+	nodes    map[string]*node
+}
+
+// Begin starts the span of a call.
+func (h *hooks) Begin(ctx context.Context, c graph.Call) context.Context {
+	if !h.traced(c) {
+		return ctx
+	}
+	n := h.node(c.Node)
+	first := origin(c.Traces)
+	ctx, span := h.tracer.Start(trace.ContextWithSpan(ctx, spanOf(c.Traces, first)), n.spanName(c))
+	if span.IsRecording() {
+		describe(span, n, c)
+		link(span, c.Traces, first)
+	}
+	return ctx
+}
+
+// End measures the call and ends its span.
+func (h *hooks) End(ctx context.Context, c graph.Call, r graph.CallResult) {
+	n := h.node(c.Node)
+	if c.Flush == 0 { // flushed items were counted when they were handed in
+		h.items.Add(ctx, int64(c.Items), n.add[r.Status]...)
+	}
+	if !c.Offer { // a source has no time of its own
+		h.duration.Record(ctx, r.Busy.Seconds(), n.record[r.Status]...)
+	}
+	if !h.traced(c) {
+		return
+	}
+	span := trace.SpanFromContext(ctx)
+	if span.IsRecording() {
+		conclude(span, r)
+	}
+	span.End()
+}
+
+// Enqueue does nothing: queues are read from the graph's statistics, see WatchEdges.
+func (*hooks) Enqueue(string, int, graph.Window) {}
+
+// Dequeue does nothing, as Enqueue.
+func (*hooks) Dequeue(string, int, graph.Window, time.Duration) {}
+
+// traced says whether a call has a span. A flush with nothing held has none: an idle stage would make them for ever.
+func (h *hooks) traced(c graph.Call) bool {
+	return h.tracer != nil && (c.Flush == 0 || c.Items > 0)
+}
+
+func (h *hooks) node(name string) *node {
+	if n := h.nodes[name]; n != nil {
+		return n
+	}
+	return newNode(name)
+}
+
+// origin picks the trace that a batch belongs to: the first that is sampled, since under one that is not, the span
+// would be dropped and the sampled traces would end here; without any, the first.
+func origin(traces []context.Context) int {
+	for i := range traces {
+		if spanOf(traces, i).SpanContext().IsSampled() {
+			return i
+		}
+	}
+	return 0
+}
+
+// spanOf returns the span of trace i; one that does nothing when there is none.
+func spanOf(traces []context.Context, i int) trace.Span {
+	if i >= len(traces) {
+		return trace.SpanFromContext(context.Background())
+	}
+	return trace.SpanFromContext(traces[i])
+}
+
+func describe(span trace.Span, n *node, c graph.Call) {
+	span.SetAttributes(n.name, AttrLane.Int(c.Lane), AttrItems.Int(c.Items))
+	if c.Flush != 0 {
+		span.SetAttributes(AttrFlush.String(flushes[c.Flush]))
+	}
+}
+
+// link points from a batch's span to the sampled traces that came with it, the origin left out. It is done after the
+// start: only a recorded span should pay for it, and the parent has decided the sampling.
+func link(span trace.Span, traces []context.Context, origin int) {
+	links := 0
+	for i := range traces {
+		other := spanOf(traces, i).SpanContext()
+		if i == origin || !other.IsSampled() {
+			continue
+		}
+		if links == maxLinks {
+			return
+		}
+		span.AddLink(trace.Link{SpanContext: other})
+		links++
+	}
+}
+
+// conclude puts the blame where it belongs: only a failure of the stage itself is an error of its span.
+func conclude(span trace.Span, r graph.CallResult) {
+	span.SetAttributes(AttrOutcome.String(r.Status.String()))
+	switch {
+	case r.Status == graph.Failure:
+		span.SetStatus(codes.Error, text(r.Err))
+	case r.Err != nil:
+		span.SetAttributes(AttrReason.String(text(r.Err)))
+	}
+}
+
+// maxText bounds an error's text in a span, in bytes.
+const maxText = 512
+
+func text(err error) string {
+	s := err.Error()
+	return strings.ToValidUTF8(s[:min(len(s), maxText)], "")
+}
