@@ -51,9 +51,9 @@ func TestAStageThatFails(t *testing.T) {
 		"returns an error": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { return errFaulty },
 			"faulty", errFaulty},
 		"panics": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { panic("no such thing") },
-			`stage "s" panicked: no such thing`, nil},
+			`stage "s": panicked: no such thing`, graph.ErrPanicked},
 		"panics with an error": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { panic(errFaulty) },
-			`stage "s" panicked: faulty`, errFaulty},
+			`stage "s": panicked: faulty`, errFaulty},
 		"rejects twice": {func(_ context.Context, in *graph.Batch[word], _ graph.Port[word]) error {
 			for range 2 {
 				in.RejectLive(errFaulty)
@@ -70,9 +70,7 @@ func TestAStageThatFails(t *testing.T) {
 			require.Empty(t, o.Faults())
 			for i := range 3 {
 				require.ErrorContains(t, o.Err(i), c.want)
-				if c.is != nil {
-					require.ErrorIs(t, o.Err(i), c.is)
-				}
+				require.ErrorIs(t, o.Err(i), c.is)
 			}
 			drain(t, e)
 		})

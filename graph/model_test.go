@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,8 @@ func TestModel(t *testing.T) {
 
 // modelRun checks one run.
 type modelRun struct {
+	plan *modelPlan
+
 	mu       sync.Mutex
 	faults   []string       // guarded by mu
 	verdicts map[word]int   // guarded by mu
@@ -143,16 +146,35 @@ func (s modelSettler) Settle(i int, o graph.Outcome) {
 	if want := markOf(w); o.Mark != 0 && o.Mark != want {
 		s.run.fault("%v has mark %d, not %d", w, o.Mark, want)
 	}
-	if o.Err == nil {
+	switch {
+	case o.Err == nil:
 		s.run.inOrder(1, w)
+	case !s.run.plan.mayFail(o.Err):
+		s.run.fault("%v was rejected: %v", w, o.Err)
 	}
 }
 
 // markOf is by key: folding keeps the key, and a mark is of all that an item answers for.
 func markOf(w word) uint8 { return uint8(1 + w.key) }
 
+// mayFail says whether the plan has a reason to reject with err.
+func (p *modelPlan) mayFail(err error) bool {
+	has := func(kinds ...string) bool {
+		return slices.ContainsFunc(p.stages, func(s modelStage) bool { return slices.Contains(kinds, s.kind) })
+	}
+	switch {
+	case errors.Is(err, graph.ErrDraining):
+		return true
+	case errors.Is(err, graph.ErrStopped), errors.Is(err, context.Canceled):
+		return p.deadline > 0
+	case errors.Is(err, graph.ErrLost):
+		return has("lose")
+	}
+	return errors.Is(err, errModel) && has("filter", "try", "fail", "panic")
+}
+
 func (p *modelPlan) run() []string {
-	r := &modelRun{verdicts: map[word]int{}, arrived: [2]map[int]int{{}, {}}}
+	r := &modelRun{plan: p, verdicts: map[word]int{}, arrived: [2]map[int]int{{}, {}}}
 	spec, registry := p.graph(r)
 	e, found := spec.Build(registry, graph.Options{})
 	if len(found) > 0 {

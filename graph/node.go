@@ -210,11 +210,15 @@ func (h *host) try(catcher *panics.Catcher, code func() error) (err error) {
 
 func (h *host) panicked(r *panics.Recovered) error {
 	h.log.Error("stage panicked", "panic", fmt.Sprint(r.Value), "stack", string(r.Stack))
-	if cause, ok := r.Value.(error); ok {
-		return fault.Wrap(fault.Internal, cause, "stage %q panicked", h.name)
+	cause := fmt.Errorf("%w: %v", ErrPanicked, r.Value)
+	if err, ok := r.Value.(error); ok {
+		cause = fmt.Errorf("%w: %w", ErrPanicked, err)
 	}
-	return fault.New(fault.Internal, "stage %q panicked: %v", h.name, r.Value)
+	return fault.Wrap(fault.Internal, cause, "stage %q", h.name)
 }
+
+// ErrPanicked is in the chain of the error that a stage's panic becomes.
+var ErrPanicked = errors.New("panicked")
 
 // ErrLost is in the chain of the reason with which the engine rejects items that a stage neither sent nor rejected.
 var ErrLost = errors.New("neither sent on nor rejected")

@@ -2,7 +2,9 @@ package graphtest
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/sourcegraph/conc"
 	"github.com/stretchr/testify/require"
@@ -23,7 +25,7 @@ func verifyEngine[In, Out any](t *rapid.T, traits graph.Traits, fresh func(d gra
 		subject = fresh(graph.Deps{Name: d.Name, Budget: d.Budget, Logger: d.Logger})
 		bed.sent = subject.Sent
 		return subject
-	}), graph.Options{})
+	}), graph.Options{Hooks: &bed.panics})
 	require.Empty(t, found)
 	require.NoError(t, engine.Start(context.Background()))
 
@@ -32,6 +34,7 @@ func verifyEngine[In, Out any](t *rapid.T, traits graph.Traits, fresh func(d gra
 	residue, err := engine.Drain(context.Background())
 	require.NoError(t, err)
 	require.Empty(t, residue.Left)
+	require.Empty(t, bed.panics.said)
 	for i, o := range records {
 		require.Empty(t, o.Faults())
 		require.Equal(t, len(queue[i]), o.Settled(), "items settled of batch %d", i)
@@ -74,6 +77,7 @@ func offerAll[In, Out any](in graph.Inlet[In], queue [][]In, s *Subject[In, Out]
 type testbed[In, Out any] struct {
 	traits graph.Traits
 	sent   func(lane int, b *graph.Batch[Out]) // set when the subject is built; may be nil
+	panics panicHook
 
 	delivering sync.Mutex // held while sent is called
 }
@@ -90,7 +94,9 @@ func (p *testbed[In, Out]) spec() *graph.Spec {
 		{Name: "offers", Role: graph.RoleSource, Kind: "offers"},
 		{Name: "charge", Role: graph.RoleStage, Kind: "charge", From: []graph.FromSpec{{Name: "offers"}}},
 		{Name: "subject", Role: graph.RoleStage, Kind: "subject", From: []graph.FromSpec{{Name: "charge"}}},
-		{Name: "delivers", Role: graph.RoleSink, Kind: "delivers", From: []graph.FromSpec{{Name: "subject"}}},
+		// Behind an edge, what is sent is not settled yet when Send returns.
+		{Name: "delivers", Role: graph.RoleSink, Kind: "delivers", From: []graph.FromSpec{{Name: "subject"}},
+			Edge: &graph.EdgeSpec{Window: graph.Window{Items: kitItems, Bytes: kitBytes}}},
 	}}
 	if p.traits.Parallel {
 		s.Nodes[2].Workers = offerers
@@ -124,6 +130,31 @@ func (p *testbed[In, Out]) Deliver(ctx context.Context, in *graph.Batch[Out]) er
 	}
 	return nil
 }
+
+// panicHook notes the panics that the engine turns into errors.
+type panicHook struct {
+	mu   sync.Mutex
+	said []string // guarded by mu; read after the drain
+}
+
+// Begin implements graph.Hooks.
+func (*panicHook) Begin(ctx context.Context, _ graph.Call) context.Context { return ctx }
+
+// End implements graph.Hooks.
+func (h *panicHook) End(_ context.Context, _ graph.Call, r graph.CallResult) {
+	if !errors.Is(r.Err, graph.ErrPanicked) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.said = append(h.said, r.Err.Error())
+}
+
+// Enqueue implements graph.Hooks.
+func (*panicHook) Enqueue(string, int, graph.Window) {}
+
+// Dequeue implements graph.Hooks.
+func (*panicHook) Dequeue(string, int, graph.Window, time.Duration) {}
 
 // charge takes the budget for everything.
 type charge[T any] struct{ budget *graph.Budget }
