@@ -58,7 +58,7 @@ func TestSessionsSurviveARestart(t *testing.T) {
 		r, err := s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token, LastCommitted: 1})
 		require.NoError(t, err)
 		require.Equal(t, epoch, r.Epoch)
-		require.EqualValues(t, 3+epoch, r.Committed)
+		require.Equal(t, 3+epoch, r.Committed)
 		a = attachment(r, "faces")
 		stored(t, s, observation(a, 4+epoch, 2))
 		_, live, detached = s.JournalStats()

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -210,7 +209,7 @@ func again(t testing.TB, s *Store, ops ...session.Op) (v verdict) {
 		v = offered(s, ops...)
 		if v.refusal != nil {
 			require.Equal(t, session.NackStorageUnavailable, v.refusal.Nack, "%v", v.refusal)
-			require.Equal(t, ops[0].Sequence, v.refusal.Expected)
+			require.Equal(t, v.refusal.Expected, ops[0].Sequence)
 			return false
 		}
 		return await(context.Background(), v.durable) == nil
@@ -329,7 +328,7 @@ func client(t *testing.T, s *Store, from *session.Attachment, ops int) {
 			continue
 		}
 		if err := await(context.Background(), flying[0].durable); err != nil {
-			require.True(t, errors.Is(err, syscall.EIO), "%v", err)
+			require.ErrorIs(t, err, syscall.EIO)
 			next, flying = flying[0].first, nil
 			continue
 		}

@@ -104,11 +104,12 @@ func (p *presence) due(now time.Time, limit int) []*absence {
 // absences is a heap by deadline.
 type absences []*absence
 
-func (h absences) Len() int           { return len(h) }
-func (h absences) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
-func (h absences) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+func (h *absences) Len() int           { return len(*h) }
+func (h *absences) Less(i, j int) bool { return (*h)[i].deadline.Before((*h)[j].deadline) }
+func (h *absences) Swap(i, j int) {
+	list := *h
+	list[i], list[j] = list[j], list[i]
+	list[i].index, list[j].index = i, j
 }
 
 // Push implements heap.Interface.

@@ -44,7 +44,8 @@ func decodeStored(b []byte, o memory.Ordinal) (memory.Op, error) {
 // now. It ends with fn's error, the context's, or a fault.Corrupt. What fn gets is its own. Appends go on meanwhile, but
 // Close waits for it.
 func (s *Store) ReplayOps(ctx context.Context,
-	fn func(space memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error) error {
+	fn func(space memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error,
+) error {
 	return s.log.Replay(ctx, func(e log.Entry) error {
 		if e.Kind != kindUnit {
 			return nil
@@ -58,7 +59,8 @@ func (s *Store) ReplayOps(ctx context.Context,
 }
 
 func (s *Store) replayUnit(u *unitRecord, e log.Entry,
-	fn func(memory.Space, memory.Version, memory.Ordinal, memory.Op) error) error {
+	fn func(memory.Space, memory.Version, memory.Ordinal, memory.Op) error,
+) error {
 	sp, ok := s.Space(u.Space)
 	if !ok || sp.Incarnation != u.Incarnation {
 		return contradiction(e.LSN, "unit for space %q incarnation %d, which does not exist", u.Space, u.Incarnation)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/stages/journal/log"

@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,7 +205,7 @@ func TestDamagedFolderIsNamed(t *testing.T) {
 	})
 	t.Run("a segment was never finished", func(t *testing.T) {
 		for n := range headerBytes {
-			require.NoError(t, open(folder(t, append(segments[:len(segments):len(segments)], make([]byte, n))...)))
+			require.NoError(t, open(folder(t, append(slices.Clip(segments), make([]byte, n))...)))
 		}
 	})
 	t.Run("a segment of a newer format", func(t *testing.T) {

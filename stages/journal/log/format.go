@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 )
@@ -81,7 +82,7 @@ func decodeHeader(b []byte) (header, error) {
 	case [8]byte(b) != segmentMagic:
 		return header{}, fmt.Errorf("not a journal segment: it begins with % x", b[:8])
 	case le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli):
-		return header{}, fmt.Errorf("segment header fails its checksum")
+		return header{}, errors.New("segment header fails its checksum")
 	case le.Uint32(b[8:]) != formatVersion:
 		return header{}, formatError(le.Uint32(b[8:]))
 	}

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,7 @@ func FuzzOpen(f *testing.F) {
 func FuzzRecordHead(f *testing.F) {
 	f.Add(encodeRecord(nil, Record{Kind: 1, Meta: []byte("meta"), Payload: text("a", "bc")}, 1, 1), uint8(20))
 	f.Fuzz(func(t *testing.T, head []byte, items uint8) {
-		b := append(head, make([]byte, items)...)
+		b := slices.Concat(head, make([]byte, items))
 		if len(b) < recordHead {
 			return
 		}

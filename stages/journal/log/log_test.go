@@ -206,8 +206,8 @@ func TestPendingIsBounded(t *testing.T) {
 		waiting <- err
 	}()
 	select {
-	case <-waiting:
-		t.Fatal("a fifth record found room")
+	case err := <-waiting:
+		t.Fatal("a fifth record found room", err)
 	default:
 	}
 	cancel()

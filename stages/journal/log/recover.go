@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/engram-stream/engram/internal/fault"
 )
 

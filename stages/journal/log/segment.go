@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/engram-stream/engram/internal/fault"
 )
 
