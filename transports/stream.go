@@ -14,6 +14,7 @@ import (
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/session"
+	"github.com/engram-stream/engram/internal/telemetry"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
@@ -117,7 +118,7 @@ func (st *stream) handle(frame *engramv1.MemoryFlowRequest) error {
 	case *engramv1.MemoryFlowRequest_Forget:
 		return st.forget(f.Forget)
 	case *engramv1.MemoryFlowRequest_Recall:
-		return st.recall(st.ctx, f.Recall)
+		return st.recall(telemetry.Extract(st.ctx, f.Recall.GetTraceparent(), ""), f.Recall)
 	case *engramv1.MemoryFlowRequest_Cancel:
 		st.recalls.stop(f.Cancel.GetRecallId())
 		return Validate(f.Cancel)
@@ -138,7 +139,8 @@ func (st *stream) observe(b *engramv1.ObserveBatch) error {
 	}
 	offer := observeOffer(st.att, b.GetFirstSequence(), b.GetObservations(), time.Now(), st.settler)
 	st.settler.offering(len(offer.Items))
-	_ = st.server.Inlet.Offer(st.ctx, offer) // its error is in the outcomes that the settler gets
+	ctx := telemetry.Extract(st.ctx, b.GetTraceparent(), "")
+	_ = st.server.Inlet.Offer(ctx, offer) // its error is in the outcomes that the settler gets
 	return st.offered(payload(offer))
 }
 

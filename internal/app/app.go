@@ -12,10 +12,13 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/telemetry"
 	"github.com/engram-stream/engram/transports"
 )
 
@@ -26,6 +29,10 @@ type Config struct {
 	LookupEnv config.LookupEnv  // nil: os.LookupEnv
 	Insecure  bool              // allow an address beyond loopback
 	Logger    *slog.Logger      // nil: silent
+
+	// Where spans and metrics go; nil: the global provider of OpenTelemetry as it is when New is called.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
 }
 
 // Server is one engram process's worth of server. Its methods are safe for concurrent use.
@@ -36,6 +43,7 @@ type Server struct {
 	log      *slog.Logger
 	hub      *transports.Hub
 	engine   *graph.Engine
+	reports  *telemetry.Telemetry
 	state    *readiness
 
 	mu      sync.Mutex
@@ -49,7 +57,8 @@ type running struct {
 	http     *http.Server
 	release  context.CancelFunc // cancels the contexts of the requests that are left
 	serving  conc.WaitGroup
-	failed   chan error // cap 1: why serving ended by itself
+	failed   chan error   // cap 1: why serving ended by itself
+	unwatch  func() error // ends the reports about edges
 }
 
 // InvalidPipeline says what is wrong with a pipeline file.
@@ -77,13 +86,35 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, found := pipeline.Spec.Build(registry, graph.Options{Logger: c.Logger, Provide: provided(pipeline)})
+	reports := telemetry.New(c.TracerProvider, c.MeterProvider)
+	hooks, err := reports.Hooks(nodes(pipeline))
+	if err != nil {
+		return nil, telemetryFault(err)
+	}
+	engine, found := pipeline.Spec.Build(registry, graph.Options{
+		Logger: c.Logger, Hooks: hooks, Provide: provided(pipeline),
+	})
 	if len(found) > 0 {
 		return nil, &InvalidPipeline{Found: found}
 	}
 	return &Server{
-		pipeline: pipeline, insecure: c.Insecure, log: c.Logger, hub: hub, engine: engine, state: newReadiness(),
+		pipeline: pipeline, insecure: c.Insecure, log: c.Logger, hub: hub, engine: engine, reports: reports,
+		state: newReadiness(),
 	}, nil
+}
+
+// nodes names the nodes of a pipeline's graph.
+func nodes(p *config.Pipeline) []string {
+	names := make([]string, len(p.Spec.Nodes))
+	for i, n := range p.Spec.Nodes {
+		names[i] = n.Name
+	}
+	return names
+}
+
+func telemetryFault(err error) error {
+	return fault.Wrap(fault.InvalidArgument, err, "the meter provider refuses an instrument").WithOp("telemetry").
+		WithHint("give the server another MeterProvider, or none")
 }
 
 func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
@@ -132,6 +163,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	if r.listener, err = listen(s.pipeline.Listen, s.insecure); err != nil {
 		return err
+	}
+	if r.unwatch, err = s.reports.WatchEdges(s.engine.Stats); err != nil {
+		return telemetryFault(err)
 	}
 	r.serve(s.newHTTP(), s.log)
 	if err = s.engine.Start(ctx); err != nil {

@@ -75,6 +75,11 @@ func (r *running) close(ctx context.Context, log *slog.Logger) {
 	} else if r.listener != nil {
 		_ = r.listener.Close()
 	}
+	if r.unwatch != nil {
+		if err := r.unwatch(); err != nil {
+			log.Warn("metrics still report the stopped graph", "error", err)
+		}
+	}
 	if r.lock != nil {
 		if err := r.lock.release(); err != nil && !errors.Is(err, context.Canceled) {
 			log.Warn("the data folder could not be unlocked", "error", err)

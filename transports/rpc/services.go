@@ -2,16 +2,20 @@ package rpc
 
 import (
 	"context"
+	"strings"
 
 	"connectrpc.com/connect"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/telemetry"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 	"github.com/engram-stream/engram/transports"
 )
 
-// answer adapts a neutral call to Connect's shape.
+// answer adapts a neutral call to Connect's shape, under the trace that the request's headers name.
 func answer[Req, Res any](ctx context.Context, r *connect.Request[Req], call func(context.Context, *Req) (*Res, error)) (*connect.Response[Res], error) {
+	header := r.Header()
+	ctx = telemetry.Extract(ctx, header.Get("Traceparent"), strings.Join(header.Values("Tracestate"), ","))
 	response, err := call(ctx, r.Msg)
 	if err != nil {
 		return nil, err
