@@ -99,7 +99,7 @@ func (p *plan) buildNodes() {
 
 func (p *plan) reportBuild(n *planNode, err error) {
 	hint := ""
-	if f := fault.As(err); f != nil && f == err {
+	if f, ok := err.(*fault.Error); ok { //nolint:errorlint // a wrapped one has more to say than its own fields
 		plain := *f
 		hint, plain.Hint = f.Hint, ""
 		err = &plain

@@ -11,7 +11,7 @@ import (
 
 func TestParseByteSize(t *testing.T) {
 	for text, want := range map[string]graph.ByteSize{
-		"0": 0, "17": 17, "64KiB": 64 << 10, "512MiB": 512 << 20, "8GiB": 8 << 30, "1MB": 1e6, "1.5GiB": 3 << 29, " 2 kib ": 2 << 10, "9B": 9, "2TB": 2e12,
+		"0": 0, "17": 17, "64KiB": 64 << 10, "512MiB": 512 << 20, "8GiB": 8 << 30, "1MB": 1e6, "1.5GiB": 3 << 29, "2 kib": 2 << 10, "9B": 9, "2TB": 2e12,
 	} {
 		got, err := graph.ParseByteSize(text)
 		require.NoError(t, err, text)

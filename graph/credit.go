@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -45,7 +46,7 @@ func (c *credit) tryTakeLocked(w Window) error {
 	case len(c.waiters) > 0 || !c.fitsLocked(w):
 		return ErrNoCredit
 	}
-	c.used.add(w)
+	c.used = c.used.plus(w)
 	return nil
 }
 
@@ -53,7 +54,7 @@ func (c *credit) tryTakeLocked(w Window) error {
 func (c *credit) take(ctx context.Context, w Window) error {
 	c.mu.Lock()
 	err := c.tryTakeLocked(w)
-	if err != ErrNoCredit {
+	if !errors.Is(err, ErrNoCredit) {
 		c.mu.Unlock()
 		return err
 	}
@@ -86,7 +87,7 @@ func (c *credit) giveUp(wait *creditWait, cause error) error {
 func (c *credit) give(w Window) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.used.sub(w)
+	c.used = c.used.minus(w)
 	c.serveLocked()
 }
 
@@ -96,7 +97,7 @@ func (c *credit) serveLocked() {
 		if !c.fitsLocked(wait.need) {
 			break
 		}
-		c.used.add(wait.need)
+		c.used = c.used.plus(wait.need)
 		close(wait.ready)
 		n++
 	}

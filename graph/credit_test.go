@@ -42,7 +42,7 @@ func TestCreditGivenUpServesTheNext(t *testing.T) {
 		c := newCredit("e", items(10))
 		require.NoError(t, c.tryTake(items(5)))
 		ctx, cancel := context.WithCancel(t.Context())
-		var first, second error = errors.New("waits"), errors.New("waits")
+		first, second := errors.New("waits"), errors.New("waits")
 		go func() { first = c.take(ctx, items(9)) }()
 		synctest.Wait()
 		go func() { second = c.take(t.Context(), items(4)) }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (e *Engine) drain(ctx context.Context) (Residue, error) {
 		e.kill(reason)
 		err = fault.New(fault.DeadlineExceeded, "drain ran out of time with %d items left: %s", residue.Items(), residue)
 		if !e.windDown(ctx, quiet) {
-			residue.markStuck(e.hosts)
+			residue.Left = markStuck(residue.Left, e.hosts)
 			e.settleRest(func(l *ledger, i int) { l.abandon(i, Outcome{Err: reason}) })
 			return residue, errors.Join(err, e.closeOpened(e.idle()))
 		}
@@ -193,21 +194,18 @@ func (e *Engine) left() Residue {
 }
 
 // markStuck marks the nodes whose code has not returned, listing those with no item of their own too.
-func (r *Residue) markStuck(hosts []*host) {
+func markStuck(left []Left, hosts []*host) []Left {
 	for _, h := range hosts {
 		if h.stats.active.Load() == 0 {
 			continue
 		}
-		found := false
-		for i := range r.Left {
-			if r.Left[i].Node == h.name {
-				r.Left[i].Stuck, found = true, true
-			}
+		i := slices.IndexFunc(left, func(l Left) bool { return l.Node == h.name })
+		if i < 0 {
+			left, i = append(left, Left{Node: h.name}), len(left)
 		}
-		if !found {
-			r.Left = append(r.Left, Left{Node: h.name, Stuck: true})
-		}
+		left[i].Stuck = true
 	}
+	return left
 }
 
 // idle returns the opened nodes with no code running.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,7 @@ func (e *edge[T]) enter(ctx context.Context, from *host, lane int, b *Batch[T], 
 		return nil
 	}
 	err := e.credit.tryTake(w)
-	if err == ErrNoCredit {
+	if errors.Is(err, ErrNoCredit) {
 		if !wait {
 			b.move(e.host.id, from.id)
 			e.totals.refused.Add(1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -164,8 +165,7 @@ func (h *host) open(ctx context.Context) error {
 // closeOpened closes nodes in reverse order and returns all their errors.
 func (e *Engine) closeOpened(opened []*host) error {
 	var errs []error
-	for i := len(opened) - 1; i >= 0; i-- {
-		h := opened[i]
+	for _, h := range slices.Backward(opened) {
 		closer, ok := h.node.subject().(Closer)
 		if !ok {
 			continue

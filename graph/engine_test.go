@@ -42,18 +42,26 @@ func TestAStageThatFails(t *testing.T) {
 		want  string
 		is    error
 	}{
-		"leaves items": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { return nil },
-			`stage "s" lost the item: neither sent on nor rejected`, graph.ErrLost},
+		"leaves items": {
+			func(context.Context, *graph.Batch[word], graph.Port[word]) error { return nil },
+			`stage "s" lost the item: neither sent on nor rejected`, graph.ErrLost,
+		},
 		"drops items that it took out": {func(_ context.Context, in *graph.Batch[word], _ graph.Port[word]) error {
 			graph.Take(in, []int{0, 1, 2})
 			return nil
 		}, `stage "s" lost the item`, graph.ErrLost},
-		"returns an error": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { return errFaulty },
-			"faulty", errFaulty},
-		"panics": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { panic("no such thing") },
-			`stage "s": panicked: no such thing`, graph.ErrPanicked},
-		"panics with an error": {func(context.Context, *graph.Batch[word], graph.Port[word]) error { panic(errFaulty) },
-			`stage "s": panicked: faulty`, errFaulty},
+		"returns an error": {
+			func(context.Context, *graph.Batch[word], graph.Port[word]) error { return errFaulty },
+			"faulty", errFaulty,
+		},
+		"panics": {
+			func(context.Context, *graph.Batch[word], graph.Port[word]) error { panic("no such thing") },
+			`stage "s": panicked: no such thing`, graph.ErrPanicked,
+		},
+		"panics with an error": {
+			func(context.Context, *graph.Batch[word], graph.Port[word]) error { panic(errFaulty) },
+			`stage "s": panicked: faulty`, errFaulty,
+		},
 		"rejects twice": {func(_ context.Context, in *graph.Batch[word], _ graph.Port[word]) error {
 			for range 2 {
 				in.RejectLive(errFaulty)

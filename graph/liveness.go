@@ -260,7 +260,7 @@ func (p *plan) checkHolders(holders []*planNode) {
 	var items, bytes []string
 	for _, n := range holders {
 		b, in, hands := n.bounds(), p.input(n), n.lanes*max(1, n.Workers)
-		sum.add(Window{Items: b.HoldItems + hands*in.Items, Bytes: b.HoldBytes + int64(hands)*in.Bytes})
+		sum = sum.plus(Window{Items: b.HoldItems + hands*in.Items, Bytes: b.HoldBytes + int64(hands)*in.Bytes})
 		items = append(items, fmt.Sprintf("%q holds %d + %d × %d in hand", n.Name, b.HoldItems, hands, in.Items))
 		bytes = append(bytes, fmt.Sprintf("%q holds %s + %d × %s in hand", n.Name, ByteSize(b.HoldBytes), hands, ByteSize(in.Bytes)))
 	}

@@ -287,8 +287,8 @@ func (s modelStage) build() graph.Stage[word, word] {
 	case "shard":
 		return sharder{lanes: s.lanes}
 	}
-	return each[word, word](map[string]each[word, word]{
+	return map[string]each[word, word]{
 		"pass": pass, "map": marks, "filter": filters, "fold": folds, "slow": dawdles, "try": tries,
 		"fail": fails, "panic": panics, "lose": loses,
-	}[s.kind])
+	}[s.kind]
 }

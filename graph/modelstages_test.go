@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func dawdles(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) e
 // tries does not wait for credit; what does not fit it rejects.
 func tries(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) error {
 	err := out.TrySend(ctx, in)
-	if err == graph.ErrNoCredit {
+	if errors.Is(err, graph.ErrNoCredit) {
 		in.RejectLive(errModel)
 		return nil
 	}

@@ -48,8 +48,10 @@ func TestStatsSplitTheTime(t *testing.T) {
 		s := e.Stats()
 		require.Equal(t, 500*time.Millisecond, node(s, "slow").Blocked, "a wait that still goes on counts")
 		require.Equal(t, "out", node(s, "slow").BlockedOn)
-		require.Equal(t, graph.EdgeStats{From: []string{"slow"}, To: "out", Depth: graph.Window{Items: 100, Bytes: 100}, Window: graph.Window{Items: 100, Bytes: 1 << 10},
-			Batches: 2, Items: 200, Bytes: 200, Blocked: 500 * time.Millisecond}, s.Edges[1])
+		require.Equal(t, graph.EdgeStats{
+			From: []string{"slow"}, To: "out", Depth: graph.Window{Items: 100, Bytes: 100}, Window: graph.Window{Items: 100, Bytes: 1 << 10},
+			Batches: 2, Items: 200, Bytes: 200, Blocked: 500 * time.Millisecond,
+		}, s.Edges[1])
 		require.Equal(t, graph.Window{Items: 300, Bytes: 300}, s.Budget)
 		require.Equal(t, 3, s.Offers)
 

@@ -11,5 +11,5 @@ type Window struct {
 // String renders "100 items, 64KiB".
 func (w Window) String() string { return fmt.Sprintf("%d items, %s", w.Items, ByteSize(w.Bytes)) }
 
-func (w *Window) add(o Window) { w.Items += o.Items; w.Bytes += o.Bytes }
-func (w *Window) sub(o Window) { w.Items -= o.Items; w.Bytes -= o.Bytes }
+func (w Window) plus(o Window) Window  { return Window{w.Items + o.Items, w.Bytes + o.Bytes} }
+func (w Window) minus(o Window) Window { return Window{w.Items - o.Items, w.Bytes - o.Bytes} }

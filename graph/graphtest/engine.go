@@ -95,8 +95,10 @@ func (p *testbed[In, Out]) spec() *graph.Spec {
 		{Name: "charge", Role: graph.RoleStage, Kind: "charge", From: []graph.FromSpec{{Name: "offers"}}},
 		{Name: "subject", Role: graph.RoleStage, Kind: "subject", From: []graph.FromSpec{{Name: "charge"}}},
 		// Behind an edge, what is sent is not settled yet when Send returns.
-		{Name: "delivers", Role: graph.RoleSink, Kind: "delivers", From: []graph.FromSpec{{Name: "subject"}},
-			Edge: &graph.EdgeSpec{Window: graph.Window{Items: kitItems, Bytes: kitBytes}}},
+		{
+			Name: "delivers", Role: graph.RoleSink, Kind: "delivers", From: []graph.FromSpec{{Name: "subject"}},
+			Edge: &graph.EdgeSpec{Window: graph.Window{Items: kitItems, Bytes: kitBytes}},
+		},
 	}}
 	if p.traits.Parallel {
 		s.Nodes[2].Workers = offerers

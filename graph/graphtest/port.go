@@ -2,6 +2,7 @@ package graphtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -63,7 +64,7 @@ func (p *Port[T]) send(ctx context.Context, lane int, b *graph.Batch[T], wait bo
 		return nil
 	}
 	if err := p.refusal(ctx, lane, b, wait); err != nil {
-		if err != graph.ErrNoCredit {
+		if !errors.Is(err, graph.ErrNoCredit) {
 			b.RejectLive(err)
 		}
 		return err
@@ -82,7 +83,7 @@ func (p *Port[T]) refusal(ctx context.Context, lane int, b *graph.Batch[T], wait
 		return nil
 	}
 	err := p.OnSend(lane, b)
-	if err == graph.ErrNoCredit && wait {
+	if wait && errors.Is(err, graph.ErrNoCredit) {
 		return nil
 	}
 	return err
