@@ -20,9 +20,21 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// freshServer starts a server on an empty folder and shows its log if the test fails.
+func freshServer(t *testing.T) *server {
+	t.Helper()
+	s := start(t, t.TempDir())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.stderr.String())
+		}
+	})
+	return s
+}
+
 // TestClientSession: the SDK's whole life of a session against the real server, with the counts equal at both ends.
 func TestClientSession(t *testing.T) {
-	ctx, c := within(t, time.Minute), start(t, t.TempDir()).client()
+	ctx, c := within(t, time.Minute), freshServer(t).client()
 	s, err := c.Open(ctx, "life", client.SessionOptions{})
 	require.NoError(t, err)
 
@@ -71,7 +83,7 @@ func TestClientSession(t *testing.T) {
 
 // TestClientSingleCalls: each of the unary calls once.
 func TestClientSingleCalls(t *testing.T) {
-	ctx, c := within(t, time.Minute), start(t, t.TempDir()).client()
+	ctx, c := within(t, time.Minute), freshServer(t).client()
 	made, err := c.CreateSpace(ctx, client.Space{Name: "near", Dimension: 2, Metric: client.L2})
 	require.NoError(t, err)
 	assert.Equal(t, client.L2, made.Metric)
@@ -166,7 +178,7 @@ func TestClientOutlivesGracefulRestarts(t *testing.T) {
 
 // TestClientTicket: one program detaches, another goes on; a third takes over and the second is fenced.
 func TestClientTicket(t *testing.T) {
-	ctx, c := within(t, time.Minute), start(t, t.TempDir()).client()
+	ctx, c := within(t, time.Minute), freshServer(t).client()
 	first, err := c.Open(ctx, "ticket", client.SessionOptions{})
 	require.NoError(t, err)
 	for i := range 10 {
@@ -198,7 +210,7 @@ func TestClientTicket(t *testing.T) {
 
 // TestClientRefusals: a wrong token, a ticket from the future, another space.
 func TestClientRefusals(t *testing.T) {
-	ctx, c := within(t, time.Minute), start(t, t.TempDir()).client()
+	ctx, c := within(t, time.Minute), freshServer(t).client()
 	s, err := c.Open(ctx, "mine", client.SessionOptions{})
 	require.NoError(t, err)
 	ticket, err := s.Detach(ctx)
