@@ -55,7 +55,7 @@ func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*en
 		response.Committed, response.SessionsAttached, response.SessionsDetached = committed, uint32(attached), uint32(detached)
 		return response, nil
 	}
-	if _, err := s.space(r.GetSpace()); err != nil {
+	if err := s.requireSpace(r.GetSpace()); err != nil {
 		return nil, err
 	}
 	t := settledTally(ctx, func() session.Tally { return s.hub.SpaceTally(r.GetSpace()) })

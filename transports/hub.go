@@ -174,7 +174,7 @@ func (h *Hub) tally(space string) *session.Counters {
 	return counters
 }
 
-// counts counts the items of one stream or call, in the totals and in those of its space.
+// counts takes the numbers of one stream or call, into the totals and into those of its space.
 type counts struct {
 	total, space *session.Counters // space may be nil
 }

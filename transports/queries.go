@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/engram-stream/engram/internal/fault"
-	"github.com/engram-stream/engram/internal/memory"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
@@ -14,10 +13,7 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 	if err != nil {
 		return nil, err
 	}
-	if r.GetQuery().GetChunkSize() != 0 {
-		return nil, badQuery("chunk_size", "a unary recall is answered in one piece").WithHint("leave it out")
-	}
-	if _, err := s.space(r.GetSpace()); err != nil {
+	if err := s.requireSpace(r.GetSpace()); err != nil {
 		return nil, err
 	}
 	result, err := s.Index.Get().Recall(ctx, r.GetSpace(), query)
@@ -31,7 +27,7 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 
 // Get reads memories by name.
 func (s *Server) Get(ctx context.Context, r *engramv1.GetRequest) (*engramv1.GetResponse, error) {
-	if _, err := s.space(r.GetSpace()); err != nil {
+	if err := s.requireSpace(r.GetSpace()); err != nil {
 		return nil, err
 	}
 	found, missing, err := s.Index.Get().Get(ctx, r.GetSpace(), r.GetMemoryIds(), r.GetIncludeEmbedding())
@@ -41,12 +37,11 @@ func (s *Server) Get(ctx context.Context, r *engramv1.GetRequest) (*engramv1.Get
 	return &engramv1.GetResponse{Memories: hitsToWire(found), Missing: missing}, nil
 }
 
-// space finds a space, or says how to get one.
-func (s *Server) space(name string) (memory.Space, error) {
-	space, ok := s.Journal.Get().Space(name)
-	if !ok {
-		return memory.Space{}, fault.New(fault.NotFound, "space %q does not exist", name).WithField("space").
+// requireSpace says how to get a space that does not exist.
+func (s *Server) requireSpace(name string) error {
+	if _, ok := s.Journal.Get().Space(name); !ok {
+		return fault.New(fault.NotFound, "space %q does not exist", name).WithField("space").
 			WithReason("SPACE_NOT_FOUND").WithHint("the first observation makes it, and so does CreateSpace")
 	}
-	return space, nil
+	return nil
 }

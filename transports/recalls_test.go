@@ -194,7 +194,7 @@ func TestUnreadHitsHoldUpTheirRecallOnly(t *testing.T) {
 		assert.Equal(t, 3*maxQueuedHits, total)
 		assert.Less(t, ackAfter, maxQueuedHits, "control frames overtake queued hits")
 		close(w.in)
-		<-w.result
+		require.NoError(t, <-w.result)
 	})
 }
 

@@ -327,7 +327,7 @@ func TestTheHigherEpochServes(t *testing.T) {
 		return st
 	}
 	newer, older := attached(3), attached(2)
-	defer older.ending()
+	defer func() { require.Error(t, older.ending()) }()
 	assert.True(t, older.att.Fenced())
 	assert.False(t, newer.att.Fenced())
 	assert.False(t, h.hub.detach(older))
@@ -347,7 +347,7 @@ func TestAResumeWaitsUntilWhatIsCommittedIsFindable(t *testing.T) {
 		assert.Equal(t, uint64(4), w.frames()[0].GetWelcome().GetCommittedThrough())
 		assert.Equal(t, []memory.Version{11}, h.index.waited)
 		close(w.in)
-		<-w.result
+		require.NoError(t, <-w.result)
 		h.index.unpublished = fault.New(fault.Corrupt, "degraded")
 		assert.Equal(t, fault.Corrupt, fault.KindOf(<-resume().result))
 		assert.Equal(t, []string{"s9/1", "s9/2"}, h.journal.detachedSessions(), "a session that could not be served is not left attached")

@@ -43,7 +43,7 @@ func (s *Server) Forget(ctx context.Context, r *engramv1.ForgetRequest) (*engram
 		}
 		return nil, fault.New(kind, "%s", bad.Reason).WithField(bad.Field).WithReason("INVALID_TARGET")
 	}
-	if _, err := s.space(r.GetSpace()); err != nil {
+	if err := s.requireSpace(r.GetSpace()); err != nil {
 		return nil, err
 	}
 	if r.GetDryRun() {

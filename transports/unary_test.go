@@ -136,10 +136,10 @@ func TestUnaryForget(t *testing.T) {
 	assert.Equal(t, uint64(2), dry.GetMatched())
 	assert.Zero(t, dry.GetCommitVersion())
 	assert.Zero(t, h.hub.Tally().Offered)
-	real, err := h.Forget(t.Context(), &engramv1.ForgetRequest{Space: "faces", Target: target})
+	done, err := h.Forget(t.Context(), &engramv1.ForgetRequest{Space: "faces", Target: target})
 	require.NoError(t, err)
-	assert.Equal(t, uint64(2), real.GetMatched())
-	assert.Equal(t, uint64(1), real.GetCommitVersion())
+	assert.Equal(t, uint64(2), done.GetMatched())
+	assert.Equal(t, uint64(1), done.GetCommitVersion())
 
 	for name, c := range map[string]struct {
 		request *engramv1.ForgetRequest

@@ -71,6 +71,9 @@ func (st *stream) flush() (sent bool, err error) {
 			return sent, err
 		}
 		sent = true
+		if frame.GetGoAway().GetReason() == engramv1.GoAway_REASON_REBALANCE {
+			st.leave(errOverflow())
+		}
 	}
 }
 
@@ -105,6 +108,12 @@ func (st *stream) send(frame *engramv1.MemoryFlowResponse) error {
 	stuck := time.AfterFunc(writeTimeout, st.cut)
 	defer stuck.Stop()
 	return st.conn.Send(frame)
+}
+
+// errOverflow ends a stream whose outbox could not hold all that was rejected.
+func errOverflow() error {
+	return fault.New(fault.Unavailable, "more was rejected than the client has read").WithReason("UNREAD").
+		WithHint("resume the session: Welcome tells what was rejected")
 }
 
 func (st *stream) cut() {

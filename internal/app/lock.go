@@ -34,11 +34,12 @@ func lockFolder(folder string) (*folderLock, error) {
 	}
 	lock := &folderLock{file: file}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer lock.release()
+		refusal := folderFault(folder, err)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, lock.taken(folder)
+			refusal = lock.taken(folder)
 		}
-		return nil, folderFault(folder, err)
+		_ = lock.release()
+		return nil, refusal
 	}
 	if err := lock.sign(); err != nil {
 		_ = lock.release()

@@ -57,7 +57,7 @@ func serve(t *testing.T, i inlet, protocols ...string) (*httptest.Server, *trans
 
 const observation = `{"space":"notes","observations":[{"embedding":[1,0]}]}`
 
-func post(t *testing.T, url, kind, body string) (*http.Response, []byte) {
+func post(t *testing.T, url, kind, body string) (status int, header http.Header, text []byte) {
 	t.Helper()
 	closeIdle(t)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+engramv1connect.MemoryServiceObserveProcedure, bytes.NewBufferString(body))
@@ -66,18 +66,18 @@ func post(t *testing.T, url, kind, body string) (*http.Response, []byte) {
 	response, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	text, err = io.ReadAll(response.Body)
 	require.NoError(t, err)
-	return response, text
+	return response.StatusCode, response.Header, text
 }
 
 func TestOverloadIs429WithRetryAfter(t *testing.T) {
 	server, hub := serve(t, inlet{func() error {
 		return &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Retry: 300 * time.Millisecond, Fill: 0.93}
 	}}, protocols...)
-	response, text := post(t, server.URL, "application/json", observation)
-	assert.Equal(t, http.StatusTooManyRequests, response.StatusCode)
-	assert.Equal(t, "1", response.Header.Get("Retry-After"))
+	status, header, text := post(t, server.URL, "application/json", observation)
+	assert.Equal(t, http.StatusTooManyRequests, status)
+	assert.Equal(t, "1", header.Get("Retry-After"))
 	var answer struct {
 		Code    string
 		Message string
@@ -96,8 +96,8 @@ func TestOverloadIs429WithRetryAfter(t *testing.T) {
 
 func TestAPanicIsAnAnswer(t *testing.T) {
 	server, _ := serve(t, inlet{}, protocols...)
-	response, text := post(t, server.URL, "application/json", observation)
-	assert.Equal(t, http.StatusInternalServerError, response.StatusCode)
+	status, _, text := post(t, server.URL, "application/json", observation)
+	assert.Equal(t, http.StatusInternalServerError, status)
 	assert.Contains(t, string(text), "internal")
 	assert.NotContains(t, string(text), "nil pointer", "what the server is made of stays in its log")
 }
@@ -109,12 +109,12 @@ func TestOnlyTheNamedProtocolsAreSpoken(t *testing.T) {
 	} {
 		server, _ := serve(t, refuse, protocol)
 		for other, otherKind := range map[string]string{Connect: "application/json", GRPC: "application/grpc", GRPCWeb: "application/grpc-web"} {
-			response, text := post(t, server.URL, otherKind, observation)
+			status, _, text := post(t, server.URL, otherKind, observation)
 			if other == protocol {
-				assert.NotEqual(t, http.StatusUnsupportedMediaType, response.StatusCode, kind)
+				assert.NotEqual(t, http.StatusUnsupportedMediaType, status, kind)
 				continue
 			}
-			assert.Equal(t, http.StatusUnsupportedMediaType, response.StatusCode, "%s on a server of %s", other, protocol)
+			assert.Equal(t, http.StatusUnsupportedMediaType, status, "%s on a server of %s", other, protocol)
 			assert.Contains(t, string(text), protocol, "it says what it speaks")
 		}
 	}
@@ -162,7 +162,7 @@ func TestNotReadyIsUnavailable(t *testing.T) {
 		Health: grpchealth.NewStaticChecker(), Ready: func() error { return fault.New(fault.Unavailable, "replaying") },
 	}))
 	t.Cleanup(server.Close)
-	response, text := post(t, server.URL, "application/json", observation)
-	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	status, _, text := post(t, server.URL, "application/json", observation)
+	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Contains(t, string(text), "replaying")
 }
