@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -133,125 +134,133 @@ func TestBuildAcceptsTheDefaultShape(t *testing.T) {
 		stage(7, "shard", "coalesce"), with(stage(8, "journal", "shard"), window(1000, 8192)), sink(9, "journal")))
 }
 
+// chain is a pipeline that lacks its sink only.
+var chain = []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(8, "journal", "admit")}
+
+// chained is chain and what follows it.
+func chained(more ...graph.NodeSpec) []graph.NodeSpec { return append(slices.Clone(chain), more...) }
+
+// refusals are pipelines with all that Build has to say of each.
+var refusals = map[string]struct {
+	budget graph.Window
+	nodes  []graph.NodeSpec
+	want   []string
+}{
+	"nothing at all": {enough, nil, []string{
+		`p.yaml:1:9: the pipeline has no source; hint: add a source`,
+		`p.yaml:1:9: the pipeline has no sink; hint: add a sink`,
+	}},
+	"unknown kind": {enough, chained(sink(9, "journal"), n(10, graph.RoleStage, "x", "jurnal", "admit")), []string{
+		`p.yaml:10:10: unknown kind of stage "jurnal"; hint: did you mean "journal"?`,
+		`p.yaml:10:20: "admit" is read by "journal" already: an item has one way through the graph, or it would be settled twice; hint: let "x" read from "journal", or give each a source of its own`,
+	}},
+	"kind of another role": {enough, chained(n(9, graph.RoleSink, "out", "journal", "journal")), []string{
+		`p.yaml:9:10: unknown kind of sink "journal"; hint: "journal" is a kind of stage`,
+	}},
+	"name given twice": {enough, chained(sink(9, "journal"), stage(10, "decode", "rpc")), []string{
+		`p.yaml:10:3: stage "decode" has the name of the stage at p.yaml:4:3; hint: give it another name`,
+	}},
+	"misspelt upstream": {enough, chained(sink(9, "jornal")), []string{
+		`p.yaml:9:20: sink "out" reads from "jornal", which is not there; hint: did you mean "journal"?`,
+	}},
+	"unknown upstream": {enough, chained(sink(9, "elsewhere")), []string{
+		`p.yaml:9:20: sink "out" reads from "elsewhere", which is not there; hint: there are "admit", "decode", "journal", "rpc"`,
+	}},
+	"reads from nothing": {enough, chained(sink(9, "journal"), stage(10, "audit")), []string{
+		`p.yaml:10:3: stage "audit" reads from nothing, so no source reaches it; hint: say what it reads from`,
+		`p.yaml:10:3: nothing reads from stage "audit"; hint: let a stage or a sink read from it`,
+	}},
+	"reads twice": {enough, chained(sink(9, "journal", "journal")), []string{
+		`p.yaml:9:30: sink "out" reads from "journal" twice; hint: remove one`,
+	}},
+	"reads from a sink": {enough, chained(sink(9, "journal"), with(n(10, graph.RoleSink, "log", "origin", "out"), func(*graph.NodeSpec) {})), []string{
+		`p.yaml:10:20: sink "log" reads from the sink "out", which has no output; hint: read from what the sink reads from`,
+	}},
+	"source with an input": {enough, chained(sink(9, "journal"), n(3, graph.RoleSource, "ws", "rpc", "rpc")), []string{
+		`p.yaml:3:3: nothing reads from source "ws"; hint: let a stage or a sink read from it`,
+		`p.yaml:3:20: source "ws" cannot read from "rpc": a source has no input; hint: remove it`,
+	}},
+	"cycle": {enough, []graph.NodeSpec{
+		source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode", "enrich"), stage(6, "coalesce", "admit"),
+		stage(7, "enrich", "coalesce"), n(9, graph.RoleSink, "out", "origin", "audit"), stage(10, "audit", "audit"),
+	}, []string{
+		`p.yaml:5:30: cycle: "admit" → "coalesce" → "enrich" → "admit"; hint: let one of them read from elsewhere: a graph has no cycles`,
+		`p.yaml:10:20: cycle: "audit" → "audit"`,
+		`p.yaml:10:20: "audit" is read by "out" already: an item has one way through the graph, or it would be settled twice; hint: give each a source of its own`,
+	}},
+	"one stage missing": {enough, []graph.NodeSpec{source(2, "rpc"), stage(6, "admit", "rpc"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
+		`p.yaml:6:20: "admit" takes Op, but "rpc" gives Raw; hint: put a "decode" stage between them`,
+	}},
+	"two stages missing": {enough, []graph.NodeSpec{source(2, "rpc"), sink(9, "rpc")}, []string{
+		`p.yaml:9:20: "out" takes Ack, but "rpc" gives Raw; hint: put a "decode" stage and a "journal" stage between them`,
+	}},
+	"echoes of one mistake": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(8, "journal", "admit"), sink(9, "admit")}, []string{
+		`p.yaml:9:20: "out" takes Ack, but "admit" gives Op; hint: put a "journal" stage between them`,
+	}},
+	"nothing converts": {enough, chained(stage(9, "coalesce", "journal"), sink(10, "coalesce")), []string{
+		`p.yaml:9:20: "coalesce" takes Op, but "journal" gives Ack; hint: "coalesce" can read from "decode" or "admit"`,
+		`p.yaml:10:20: "out" takes Ack, but "coalesce" gives Op; hint: put a "journal" stage between them`,
+	}},
+	"settings": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "picky", "admit"), stage(8, "journal", "picky"), sink(9, "journal")}, []string{
+		`p.yaml:6:3: stage "picky": max_wait: is 0; hint: give a duration, such as 5ms`,
+	}},
+	"workers of a serial kind": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), with(stage(8, "journal", "admit"), workers(2)), sink(9, "journal")}, []string{
+		`p.yaml:8:50: "journal" cannot have 2 workers: a "journal" is run by one goroutine a lane; hint: remove it, or partition by a key upstream`,
+	}},
+	"workers before order": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), with(stage(7, "enrich", "admit"), workers(3)), stage(8, "journal", "enrich"), sink(9, "journal")}, []string{
+		`p.yaml:7:50: 3 workers of "enrich" would pass items out of order to "journal", which relies on their order; hint: remove it from "enrich", or put "journal" before it`,
+	}},
+	"negative workers": {enough, chained(with(sink(9, "journal"), workers(-1)), with(source(3, "ws"), workers(2))), []string{
+		`p.yaml:3:3: nothing reads from source "ws"`,
+		`p.yaml:3:50: source "ws" cannot have workers: it runs on its callers' goroutines; hint: remove it`,
+		`p.yaml:9:50: "out" has -1 workers; hint: give 1 or more`,
+	}},
+	"charged never": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(8, "journal", "decode"), sink(9, "journal")}, []string{
+		`p.yaml:2:3: nothing between "rpc" and "out" charges the budget, so memory has no bound; hint: put an "admit" between them`,
+	}},
+	"charged twice": {enough, []graph.NodeSpec{source(2, "rpc"), source(3, "ws"), stage(4, "decode", "rpc", "ws"), stage(5, "admit", "decode"), n(6, graph.RoleStage, "again", "admit", "admit"), stage(8, "journal", "again"), sink(9, "journal")}, []string{
+		`p.yaml:6:3: "again" charges the budget for what "admit" has charged already; hint: remove "admit" or "again"`,
+	}},
+	"empty budget": {graph.Window{Items: 0, Bytes: 5}, chained(sink(9, "journal")), []string{
+		`p.yaml:1:9: the budget is 0 items, 5B; hint: give at least 1 item and 1 byte`,
+	}},
+	"offers beyond the budget": {graph.Window{Items: 50, Bytes: 5000}, chained(sink(9, "journal")), []string{
+		`p.yaml:1:9: the budget is 50 items, 5000B, but "rpc" may offer 100 items, 1000B at once; hint: raise the budget, or lower the largest message`,
+	}},
+	"windows too small": {enough, []graph.NodeSpec{
+		source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "coalesce", "admit"),
+		with(stage(8, "journal", "coalesce"), window(999, 8000)), with(sink(9, "journal"), window(0, -1)),
+	}, []string{
+		`p.yaml:8:40: the edge into "journal" has a window of 999 items, but a batch of 1000 may come from "coalesce": it would never fit; hint: set items to 1000 or more, or let "coalesce" send smaller batches`,
+		`p.yaml:8:40: the edge into "journal" has a window of 8000B, but a batch of 8KiB may come from "coalesce": it would never fit; hint: set bytes to 8KiB or more, or let "coalesce" send smaller batches`,
+		`p.yaml:9:40: the edge into "out" has a window of 0 items, -1B: nothing fits it; hint: give at least 1 item and 1 byte`,
+	}},
+	"window under an unbounded source": {enough, []graph.NodeSpec{with(source(2, "rpc"), func(n *graph.NodeSpec) { n.Offers = graph.Window{} }), with(stage(4, "decode", "rpc"), window(100, 1<<20)), stage(5, "admit", "decode"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
+		`p.yaml:4:40: the edge into "decode" has a window of 100 items, but a batch of 10000 may come ("rpc" has no bound but the budget): it would never fit; hint: set items to 10000 or more, or let "rpc" send smaller batches`,
+	}},
+	"window of a source": {enough, append(slices.Clone(chain[1:]), with(source(2, "rpc"), window(100, 100)), sink(9, "journal")), []string{
+		`p.yaml:2:40: source "rpc" cannot have an edge: it has no input; hint: remove it`,
+	}},
+	"holder that keeps the budget": {graph.Window{Items: 599, Bytes: 5000}, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "coalesce", "admit"), stage(8, "journal", "coalesce"), sink(9, "journal")}, []string{
+		`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 500 + 1 × 100 in hand = 600 items, but the budget is 599 items; hint: raise budget.items to 600 or more, or let it hold less`,
+		`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 4KiB + 1 × 1000B in hand = 5096B, but the budget is 5000B; hint: raise budget.bytes to 5096B or more, or let it hold less`,
+	}},
+	"no lanes": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "laneless", "admit"), stage(8, "journal", "laneless"), sink(9, "journal")}, []string{
+		`p.yaml:6:3: "laneless" has no lanes to split into; hint: give it at least one`,
+	}},
+	"joins different lanes": {enough, []graph.NodeSpec{source(2, "rpc"), source(3, "ws"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "shard", "admit"), n(7, graph.RoleStage, "d2", "decode", "ws"), n(7, graph.RoleStage, "a2", "admit", "d2"), stage(8, "journal", "shard", "a2"), sink(9, "journal")}, []string{
+		`p.yaml:8:30: "journal" joins 4 lanes of "shard" with 1 of "a2"; hint: let both come from the same partitioning stage`,
+	}},
+	"service of nobody": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), n(8, graph.RoleStage, "j", "silent", "admit"), stage(9, "recall", "j"), sink(10, "recall")}, []string{
+		`p.yaml:8:10: unknown kind of stage "silent"`,
+	}}, // its kind might have exported the service
+	"service of several": {enough, chained(stage(9, "audit", "journal"), stage(10, "recall", "audit"), sink(11, "recall")), []string{
+		`p.yaml:10:3: "recall" needs recaller, but the pipeline has 2 providers (journal, audit) of it; hint: keep one of them`,
+	}},
+}
+
 func TestBuildRefuses(t *testing.T) {
-	chain := []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(8, "journal", "admit")}
-	for name, c := range map[string]struct {
-		budget graph.Window
-		nodes  []graph.NodeSpec
-		want   []string
-	}{
-		"nothing at all": {enough, nil, []string{
-			`p.yaml:1:9: the pipeline has no source; hint: add a source`,
-			`p.yaml:1:9: the pipeline has no sink; hint: add a sink`,
-		}},
-		"unknown kind": {enough, append(chain, sink(9, "journal"), n(10, graph.RoleStage, "x", "jurnal", "admit")), []string{
-			`p.yaml:10:10: unknown kind of stage "jurnal"; hint: did you mean "journal"?`,
-			`p.yaml:10:20: "admit" is read by "journal" already: an item has one way through the graph, or it would be settled twice; hint: let "x" read from "journal", or give each a source of its own`,
-		}},
-		"kind of another role": {enough, append(chain, n(9, graph.RoleSink, "out", "journal", "journal")), []string{
-			`p.yaml:9:10: unknown kind of sink "journal"; hint: "journal" is a kind of stage`,
-		}},
-		"name given twice": {enough, append(chain, sink(9, "journal"), stage(10, "decode", "rpc")), []string{
-			`p.yaml:10:3: stage "decode" has the name of the stage at p.yaml:4:3; hint: give it another name`,
-		}},
-		"misspelt upstream": {enough, append(chain, sink(9, "jornal")), []string{
-			`p.yaml:9:20: sink "out" reads from "jornal", which is not there; hint: did you mean "journal"?`,
-		}},
-		"unknown upstream": {enough, append(chain, sink(9, "elsewhere")), []string{
-			`p.yaml:9:20: sink "out" reads from "elsewhere", which is not there; hint: there are "admit", "decode", "journal", "rpc"`,
-		}},
-		"reads from nothing": {enough, append(chain, sink(9, "journal"), stage(10, "audit")), []string{
-			`p.yaml:10:3: stage "audit" reads from nothing, so no source reaches it; hint: say what it reads from`,
-			`p.yaml:10:3: nothing reads from stage "audit"; hint: let a stage or a sink read from it`,
-		}},
-		"reads twice": {enough, append(chain, sink(9, "journal", "journal")), []string{
-			`p.yaml:9:30: sink "out" reads from "journal" twice; hint: remove one`,
-		}},
-		"reads from a sink": {enough, append(chain, sink(9, "journal"), with(n(10, graph.RoleSink, "log", "origin", "out"), func(*graph.NodeSpec) {})), []string{
-			`p.yaml:10:20: sink "log" reads from the sink "out", which has no output; hint: read from what the sink reads from`,
-		}},
-		"source with an input": {enough, append(chain, sink(9, "journal"), n(3, graph.RoleSource, "ws", "rpc", "rpc")), []string{
-			`p.yaml:3:3: nothing reads from source "ws"; hint: let a stage or a sink read from it`,
-			`p.yaml:3:20: source "ws" cannot read from "rpc": a source has no input; hint: remove it`,
-		}},
-		"cycle": {enough, []graph.NodeSpec{
-			source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode", "enrich"), stage(6, "coalesce", "admit"),
-			stage(7, "enrich", "coalesce"), n(9, graph.RoleSink, "out", "origin", "audit"), stage(10, "audit", "audit"),
-		}, []string{
-			`p.yaml:5:30: cycle: "admit" → "coalesce" → "enrich" → "admit"; hint: let one of them read from elsewhere: a graph has no cycles`,
-			`p.yaml:10:20: cycle: "audit" → "audit"`,
-			`p.yaml:10:20: "audit" is read by "out" already: an item has one way through the graph, or it would be settled twice; hint: give each a source of its own`,
-		}},
-		"one stage missing": {enough, []graph.NodeSpec{source(2, "rpc"), stage(6, "admit", "rpc"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
-			`p.yaml:6:20: "admit" takes Op, but "rpc" gives Raw; hint: put a "decode" stage between them`,
-		}},
-		"two stages missing": {enough, []graph.NodeSpec{source(2, "rpc"), sink(9, "rpc")}, []string{
-			`p.yaml:9:20: "out" takes Ack, but "rpc" gives Raw; hint: put a "decode" stage and a "journal" stage between them`,
-		}},
-		"echoes of one mistake": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(8, "journal", "admit"), sink(9, "admit")}, []string{
-			`p.yaml:9:20: "out" takes Ack, but "admit" gives Op; hint: put a "journal" stage between them`,
-		}},
-		"nothing converts": {enough, append(chain, stage(9, "coalesce", "journal"), sink(10, "coalesce")), []string{
-			`p.yaml:9:20: "coalesce" takes Op, but "journal" gives Ack; hint: "coalesce" can read from "decode" or "admit"`,
-			`p.yaml:10:20: "out" takes Ack, but "coalesce" gives Op; hint: put a "journal" stage between them`,
-		}},
-		"settings": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "picky", "admit"), stage(8, "journal", "picky"), sink(9, "journal")}, []string{
-			`p.yaml:6:3: stage "picky": max_wait: is 0; hint: give a duration, such as 5ms`,
-		}},
-		"workers of a serial kind": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), with(stage(8, "journal", "admit"), workers(2)), sink(9, "journal")}, []string{
-			`p.yaml:8:50: "journal" cannot have 2 workers: a "journal" is run by one goroutine a lane; hint: remove it, or partition by a key upstream`,
-		}},
-		"workers before order": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), with(stage(7, "enrich", "admit"), workers(3)), stage(8, "journal", "enrich"), sink(9, "journal")}, []string{
-			`p.yaml:7:50: 3 workers of "enrich" would pass items out of order to "journal", which relies on their order; hint: remove it from "enrich", or put "journal" before it`,
-		}},
-		"negative workers": {enough, append(chain, with(sink(9, "journal"), workers(-1)), with(source(3, "ws"), workers(2))), []string{
-			`p.yaml:3:3: nothing reads from source "ws"`,
-			`p.yaml:3:50: source "ws" cannot have workers: it runs on its callers' goroutines; hint: remove it`,
-			`p.yaml:9:50: "out" has -1 workers; hint: give 1 or more`,
-		}},
-		"charged never": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(8, "journal", "decode"), sink(9, "journal")}, []string{
-			`p.yaml:2:3: nothing between "rpc" and "out" charges the budget, so memory has no bound; hint: put an "admit" between them`,
-		}},
-		"charged twice": {enough, []graph.NodeSpec{source(2, "rpc"), source(3, "ws"), stage(4, "decode", "rpc", "ws"), stage(5, "admit", "decode"), n(6, graph.RoleStage, "again", "admit", "admit"), stage(8, "journal", "again"), sink(9, "journal")}, []string{
-			`p.yaml:6:3: "again" charges the budget for what "admit" has charged already; hint: remove "admit" or "again"`,
-		}},
-		"empty budget": {graph.Window{Items: 0, Bytes: 5}, append(chain, sink(9, "journal")), []string{
-			`p.yaml:1:9: the budget is 0 items, 5B; hint: give at least 1 item and 1 byte`,
-		}},
-		"offers beyond the budget": {graph.Window{Items: 50, Bytes: 5000}, append(chain, sink(9, "journal")), []string{
-			`p.yaml:1:9: the budget is 50 items, 5000B, but "rpc" may offer 100 items, 1000B at once; hint: raise the budget, or lower the largest message`,
-		}},
-		"windows too small": {enough, []graph.NodeSpec{
-			source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "coalesce", "admit"),
-			with(stage(8, "journal", "coalesce"), window(999, 8000)), with(sink(9, "journal"), window(0, -1)),
-		}, []string{
-			`p.yaml:8:40: the edge into "journal" has a window of 999 items, but a batch of 1000 may come from "coalesce": it would never fit; hint: set items to 1000 or more, or let "coalesce" send smaller batches`,
-			`p.yaml:8:40: the edge into "journal" has a window of 8000B, but a batch of 8KiB may come from "coalesce": it would never fit; hint: set bytes to 8KiB or more, or let "coalesce" send smaller batches`,
-			`p.yaml:9:40: the edge into "out" has a window of 0 items, -1B: nothing fits it; hint: give at least 1 item and 1 byte`,
-		}},
-		"window under an unbounded source": {enough, []graph.NodeSpec{with(source(2, "rpc"), func(n *graph.NodeSpec) { n.Offers = graph.Window{} }), with(stage(4, "decode", "rpc"), window(100, 1<<20)), stage(5, "admit", "decode"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
-			`p.yaml:4:40: the edge into "decode" has a window of 100 items, but a batch of 10000 may come ("rpc" has no bound but the budget): it would never fit; hint: set items to 10000 or more, or let "rpc" send smaller batches`,
-		}},
-		"window of a source": {enough, append(chain[1:], with(source(2, "rpc"), window(100, 100)), sink(9, "journal")), []string{
-			`p.yaml:2:40: source "rpc" cannot have an edge: it has no input; hint: remove it`,
-		}},
-		"holder that keeps the budget": {graph.Window{Items: 599, Bytes: 5000}, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "coalesce", "admit"), stage(8, "journal", "coalesce"), sink(9, "journal")}, []string{
-			`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 500 + 1 × 100 in hand = 600 items, but the budget is 599 items; hint: raise budget.items to 600 or more, or let it hold less`,
-			`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 4KiB + 1 × 1000B in hand = 5096B, but the budget is 5000B; hint: raise budget.bytes to 5096B or more, or let it hold less`,
-		}},
-		"no lanes": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "laneless", "admit"), stage(8, "journal", "laneless"), sink(9, "journal")}, []string{
-			`p.yaml:6:3: "laneless" has no lanes to split into; hint: give it at least one`,
-		}},
-		"joins different lanes": {enough, []graph.NodeSpec{source(2, "rpc"), source(3, "ws"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "shard", "admit"), n(7, graph.RoleStage, "d2", "decode", "ws"), n(7, graph.RoleStage, "a2", "admit", "d2"), stage(8, "journal", "shard", "a2"), sink(9, "journal")}, []string{
-			`p.yaml:8:30: "journal" joins 4 lanes of "shard" with 1 of "a2"; hint: let both come from the same partitioning stage`,
-		}},
-		"service of nobody": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), n(8, graph.RoleStage, "j", "silent", "admit"), stage(9, "recall", "j"), sink(10, "recall")}, []string{
-			`p.yaml:8:10: unknown kind of stage "silent"`,
-		}}, // its kind might have exported the service
-		"service of several": {enough, append(chain, stage(9, "audit", "journal"), stage(10, "recall", "audit"), sink(11, "recall")), []string{
-			`p.yaml:10:3: "recall" needs recaller, but the pipeline has 2 providers (journal, audit) of it; hint: keep one of them`,
-		}},
-	} {
+	for name, c := range refusals {
 		t.Run(name, func(t *testing.T) {
 			got := texts(build(c.budget, c.nodes...))
 			require.Len(t, got, len(c.want), "%q", got)
