@@ -128,7 +128,9 @@ func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
 	}
 	pipeline.Override(config.FromEnvironment(lookup)...)
 	pipeline.Override(c.Overrides...)
-	if found := config.Check(pipeline, registry, provided(pipeline)...); len(found) > 0 {
+	found := append(config.Check(pipeline, registry, provided(pipeline)...), sharedPaths(&pipeline.Spec)...)
+	if len(found) > 0 {
+		found.Sort()
 		return nil, &InvalidPipeline{Found: found}
 	}
 	return pipeline, nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +164,18 @@ func TestAPipelineThatWouldNotStart(t *testing.T) {
 	found, err = Validate("")
 	require.NoError(t, err)
 	assert.Empty(t, found, "the embedded pipeline starts")
+}
+
+func TestTwoSourcesOnTheSamePaths(t *testing.T) {
+	text := strings.Replace(string(config.Default()), "sources:\n", "sources:\n  other: { transport: rpc }\n", 1)
+	text = strings.Replace(text, "from: rpc }", "from: [rpc, other] }", 1)
+	file := filepath.Join(t.TempDir(), "p.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	found, err := Validate(file)
+	require.NoError(t, err)
+	require.Len(t, found, 1, "%v", found)
+	assert.Contains(t, found[0].Error(), "same paths")
+	assert.Positive(t, found[0].Pos.Line)
 }
 
 func TestTheEnvironmentIsUnderTheFlags(t *testing.T) {

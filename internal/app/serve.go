@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/transports"
 	"github.com/engram-stream/engram/transports/rpc"
 )
@@ -53,6 +55,24 @@ func (s *Server) handler() http.Handler {
 		}
 	}
 	return mux
+}
+
+// sharedPaths finds sources that would answer on the same paths of the one listener.
+func sharedPaths(spec *graph.Spec) (found graph.Diagnostics) {
+	first := ""
+	for _, n := range spec.Nodes {
+		switch {
+		case n.Role != graph.RoleSource || n.Kind != rpc.Kind:
+		case first == "":
+			first = n.Name
+		default:
+			found = append(found, graph.Diagnostic{
+				Pos: n.Pos, Message: fmt.Sprintf("%q would answer on the same paths as %q", n.Name, first),
+				Hint: "keep one of them and let the stages take from it",
+			})
+		}
+	}
+	return found
 }
 
 func (s *Server) limits() transports.Limits {

@@ -19,6 +19,9 @@ const (
 
 var protocols = []string{Connect, GRPC, GRPCWeb}
 
+// Kind is the name that a pipeline calls this source by.
+const Kind = "rpc"
+
 // Config is what a pipeline says of an rpc source.
 type Config struct {
 	Protocols []string `yaml:"protocols"` // which of connect, grpc and grpc-web are answered
@@ -48,7 +51,7 @@ type Source struct {
 
 // Register adds the source kind `rpc`. The hub is shared by all transports of the process.
 func Register(r *graph.Registry, hub *transports.Hub) {
-	graph.RegisterSource(r, "rpc", graph.Doc{
+	graph.RegisterSource(r, Kind, graph.Doc{
 		Summary: "Connect, gRPC and gRPC-Web on the server's port, over HTTP/1.1 and HTTP/2.",
 	}, Config{Protocols: protocols}, func(c Config, d graph.Deps, inlet graph.Inlet[session.Incoming]) (any, error) {
 		return &Source{config: c, services: transports.NewServices(d, inlet), hub: hub}, nil
