@@ -109,15 +109,19 @@ type sentRow struct {
 	pending *client.Pending
 }
 
+// run ends when everything that was sent has its outcome, also when the input turns out bad in the middle.
 func (f *feed) run(ctx context.Context) error {
 	bar := newProgress(f.env.stderr, f.reader.Total(), f.file)
 	sent := make(chan sentRow, pendingRows)
-	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
-	p.Go(func(ctx context.Context) error {
+	sending, stopSending := context.WithCancel(ctx)
+	defer stopSending()
+	p := pool.New().WithErrors().WithFirstError()
+	p.Go(func() error {
 		defer close(sent)
-		return f.send(ctx, sent)
+		return f.send(sending, sent)
 	})
-	p.Go(func(ctx context.Context) error {
+	p.Go(func() error {
+		defer stopSending()
 		for s := range sent {
 			if err := f.settle(ctx, s); err != nil {
 				return err
