@@ -25,11 +25,11 @@ func Validate(m proto.Message) error {
 }
 
 func violationsFault(violations []*protovalidate.Violation) error {
-	said := make([]string, 0, maxViolations)
-	for _, v := range violations[:min(len(violations), maxViolations)] {
+	said := []string{violations[0].Proto.GetMessage()} // under its field, which the error names by itself
+	for _, v := range violations[1:min(len(violations), maxViolations)] {
 		said = append(said, protovalidate.FieldPathString(v.Proto.GetField())+": "+v.Proto.GetMessage())
 	}
-	if left := len(violations) - len(said); left > 0 {
+	if len(violations) > maxViolations {
 		said = append(said, "and more")
 	}
 	return fault.New(fault.InvalidArgument, "%s", strings.Join(said, "; ")).

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -12,23 +13,44 @@ import (
 
 // conn is a Connect stream as the neutral loop sees it.
 type conn struct {
-	stream  *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]
+	stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]
+
+	mu sync.Mutex
+	// control is guarded by mu; nil once the handler has returned. A timer or a cancelled context may still call then,
+	// and net/http panics on a controller whose response is over.
 	control *http.ResponseController
 }
 
+// release makes CloseRead and Abort do nothing from now on. Called before the handler returns.
+func (c *conn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.control = nil
+}
+
 // Recv implements transports.Conn.
-func (c conn) Recv() (*engramv1.MemoryFlowRequest, error) { return c.stream.Receive() }
+func (c *conn) Recv() (*engramv1.MemoryFlowRequest, error) { return c.stream.Receive() }
 
 // Send implements transports.Conn. Connect flushes after each message.
-func (c conn) Send(frame *engramv1.MemoryFlowResponse) error { return c.stream.Send(frame) }
+func (c *conn) Send(frame *engramv1.MemoryFlowResponse) error { return c.stream.Send(frame) }
 
 // CloseRead implements transports.Conn: a deadline in the past ends the read that waits, of this stream only.
-func (c conn) CloseRead() { _ = c.control.SetReadDeadline(past) }
+func (c *conn) CloseRead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.control != nil {
+		_ = c.control.SetReadDeadline(past)
+	}
+}
 
 // Abort implements transports.Conn.
-func (c conn) Abort() {
-	_ = c.control.SetReadDeadline(past)
-	_ = c.control.SetWriteDeadline(past)
+func (c *conn) Abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.control != nil {
+		_ = c.control.SetReadDeadline(past)
+		_ = c.control.SetWriteDeadline(past)
+	}
 }
 
 var past = time.Unix(1, 0)

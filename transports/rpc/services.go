@@ -54,7 +54,9 @@ func (memoryService) ListMemories(context.Context, *connect.Request[engramv1.Lis
 type flowService struct{ server *transports.Server }
 
 func (f flowService) MemoryFlow(ctx context.Context, stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]) error {
-	return f.server.Flow(ctx, conn{stream: stream, control: controlOf(ctx)})
+	c := &conn{stream: stream, control: controlOf(ctx)}
+	defer c.release()
+	return f.server.Flow(ctx, c)
 }
 
 func (flowService) ObserveStream(context.Context, *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {
