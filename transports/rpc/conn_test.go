@@ -19,10 +19,12 @@ import (
 type bidi = connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]
 
 // open serves one stream with a handler of the test's and returns the client's end.
-func open(t *testing.T, handle func(context.Context, conn) error) *connect.BidiStreamForClient[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse] {
+func open(t *testing.T, handle func(context.Context, *conn) error) *connect.BidiStreamForClient[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse] {
 	t.Helper()
 	server := httptest.NewUnstartedServer(withControl(connect.NewBidiStreamHandler("/test/Flow", func(ctx context.Context, s *bidi) error {
-		return handle(ctx, conn{stream: s, control: controlOf(ctx)})
+		c := &conn{stream: s, control: controlOf(ctx)}
+		defer c.release()
+		return handle(ctx, c)
 	})))
 	server.Config.Protocols = &http.Protocols{}
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -45,7 +47,7 @@ func pong(nonce uint64) *engramv1.MemoryFlowResponse {
 }
 
 func TestCloseReadEndsAReadThatWaitsAndNothingElse(t *testing.T) {
-	stream := open(t, func(_ context.Context, c conn) error {
+	stream := open(t, func(_ context.Context, c *conn) error {
 		if _, err := c.Recv(); err != nil {
 			return err
 		}
@@ -69,7 +71,7 @@ var errShut = connect.NewError(connect.CodeUnavailable, errors.New("going away")
 
 func TestAbortBreaksASendThatWaits(t *testing.T) {
 	broken := make(chan error, 1)
-	open(t, func(_ context.Context, c conn) error {
+	open(t, func(_ context.Context, c *conn) error {
 		if _, err := c.Recv(); err != nil {
 			return err
 		}
@@ -88,4 +90,22 @@ func TestAbortBreaksASendThatWaits(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the send still waits")
 	}
+}
+
+// A timer or a cancelled context may still fire when the handler has returned; net/http would panic then.
+func TestAReleasedConnIgnoresWhatComesLate(t *testing.T) {
+	conns := make(chan *conn, 1)
+	stream := open(t, func(_ context.Context, c *conn) error {
+		conns <- c
+		return toWire(errShut)
+	})
+	_, err := stream.Receive()
+	require.Error(t, err)
+	c := <-conns
+	require.NoError(t, stream.CloseRequest())
+	require.NoError(t, stream.CloseResponse())
+	require.NotPanics(t, func() {
+		c.CloseRead()
+		c.Abort()
+	})
 }
