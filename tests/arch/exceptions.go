@@ -7,7 +7,7 @@ package arch
 // in one piece.
 func LongFunctionExceptions() map[string]string {
 	return map[string]string{
-		"tests/arch/table.go:Layers":           "a table of data: one entry a folder",
+		"tests/arch/table.go:Layers": "a table of data: one entry a folder",
 	}
 }
 
