@@ -35,3 +35,6 @@ func (s settings) RecallLimits() (workers, queue, maxLimit int) {
 
 // JournalDir is where the journal's files lie, in the folder that the process has locked.
 func (s settings) JournalDir() string { return filepath.Join(s.pipeline.Data, "journal") }
+
+// SpaceLimit bounds the spaces.
+func (s settings) SpaceLimit() int { return s.pipeline.Limits.Spaces }

@@ -67,8 +67,8 @@ func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (session.G
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	if s.state.spaces[q.Space] == nil && len(s.state.spaces) >= maxSpaces {
-		return session.Grant{}, change{}, tooManySpaces(q.Space)
+	if s.state.spaces[q.Space] == nil && len(s.state.spaces) >= s.state.maxSpaces {
+		return session.Grant{}, change{}, s.state.tooManySpaces(q.Space)
 	}
 	r.At = s.now().UnixNano()
 	c, err := s.commit(room, nil, r)

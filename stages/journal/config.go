@@ -49,6 +49,11 @@ type DataDir interface {
 	JournalDir() string
 }
 
+// Limits bound what the journal keeps in memory. The application provides them.
+type Limits interface {
+	SpaceLimit() int
+}
+
 // SessionPolicy says how long and how many sessions without a stream are kept. The sequence stage provides it.
 type SessionPolicy interface {
 	DetachTTL() time.Duration

@@ -79,8 +79,8 @@ func duplicateOf(se *sess, first, last uint64) *session.Refusal {
 // place finds the versions and the dimension for an offer that will be appended.
 func (s *state) place(d *decision, o *offer, at int64) {
 	sp, name := s.spaces[o.from.Space], o.from.Space
-	if sp == nil && len(s.spaces) >= maxSpaces {
-		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Cause: tooManySpaces(name)}
+	if sp == nil && len(s.spaces) >= s.maxSpaces {
+		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Cause: s.tooManySpaces(name)}
 		return
 	}
 	first := firstDimension(o.dimensions[d.skip:])
@@ -121,8 +121,8 @@ func (s *state) decideCreate(want memory.Space, at int64) (*spaceRecord, error) 
 	}
 	sp := s.spaces[want.Name]
 	switch {
-	case sp == nil && len(s.spaces) >= maxSpaces:
-		return nil, tooManySpaces(want.Name)
+	case sp == nil && len(s.spaces) >= s.maxSpaces:
+		return nil, s.tooManySpaces(want.Name)
 	case sp == nil:
 		return &spaceRecord{Space: want.Name, Incarnation: s.incarnation + 1, Dimension: want.Dimension, Metric: want.Metric, At: at}, nil
 	case sp.Dimension == want.Dimension && sp.Metric == want.Metric:
@@ -192,9 +192,9 @@ func sessionGone(id string) error {
 		WithHint("open a new session; to store again what may be stored already, give explicit memory ids")
 }
 
-func tooManySpaces(name string) error {
-	return fault.New(fault.ResourceExhausted, "there are %d spaces already, which is the limit", maxSpaces).
-		WithOp("create space").WithSubject(subject(name))
+func (s *state) tooManySpaces(name string) error {
+	return fault.New(fault.ResourceExhausted, "there are %d spaces already; the limit is %d", len(s.spaces), s.maxSpaces).
+		WithOp("create space").WithSubject(subject(name)).WithHint("raise limits.spaces in the pipeline, or use a space that exists")
 }
 
 func subject(space string) string { return "space \"" + space + "\"" }

@@ -18,7 +18,7 @@ func Register(r *graph.Registry) {
 		Traits:  graph.Traits{Ordered: true},
 	}, defaults(), func(c Config, d graph.Deps) (graph.Stage[session.Op, session.Appended], error) {
 		return &Stage{
-			config: c, dir: graph.Use[DataDir](d), policy: graph.Use[SessionPolicy](d), logger: d.Logger,
+			config: c, dir: graph.Use[DataDir](d), policy: graph.Use[SessionPolicy](d), limits: graph.Use[Limits](d), logger: d.Logger,
 			store: &Store{}, fs: vfs.Default,
 		}, nil
 	})
@@ -29,6 +29,7 @@ type Stage struct {
 	config Config
 	dir    *graph.Handle[DataDir]
 	policy *graph.Handle[SessionPolicy]
+	limits *graph.Handle[Limits]
 	logger *slog.Logger
 	fs     vfs.FS
 	store  *Store // exported when the stage is built, filled by Open
@@ -42,7 +43,7 @@ func (s *Stage) Open(context.Context) error {
 	policy := s.policy.Get()
 	found, err := s.store.open(Options{
 		FS: s.fs, Dir: s.dir.Get().JournalDir(), SegmentBytes: int64(s.config.Segment), Logger: s.logger,
-		DetachTTL: policy.DetachTTL(), MaxDetached: policy.MaxDetached(),
+		DetachTTL: policy.DetachTTL(), MaxDetached: policy.MaxDetached(), MaxSpaces: s.limits.Get().SpaceLimit(),
 	})
 	if err != nil {
 		return err

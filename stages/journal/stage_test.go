@@ -26,10 +26,15 @@ type testPolicy struct{}
 func (testPolicy) DetachTTL() time.Duration { return time.Hour }
 func (testPolicy) MaxDetached() int         { return 100 }
 
+type testLimits struct{}
+
+func (testLimits) SpaceLimit() int { return 100 }
+
 func testStage(d graph.Deps) *Stage {
 	return &Stage{
 		config: Config{Store: StoreEmbedded, Fsync: FsyncAlways, Segment: 64 << 10}, logger: d.Logger, fs: vfs.NewMem(), store: &Store{},
 		dir: graph.NewHandle[DataDir](testFolder{}), policy: graph.NewHandle[SessionPolicy](testPolicy{}),
+		limits: graph.NewHandle[Limits](testLimits{}),
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 
 // Limits of the state. What is beyond one is refused or the oldest goes, as the field it bounds says.
 const (
-	maxSpaces         = 100_000
 	maxRejectedRanges = 1024             // kept a session; the oldest go
 	maxRemembered     = 100_000          // unary calls with a request id; the oldest go
 	rememberFor       = 10 * time.Minute // likewise
@@ -28,6 +27,7 @@ const (
 // The live store applies a record when it is appended, before it is durable. Each apply leaves a way back, used by
 // rollback and dropped by settle. Not safe for concurrent use.
 type state struct {
+	maxSpaces   int // what is decided on new ones; a replay takes what there is
 	spaces      map[string]*space
 	names       []string // of spaces, sorted
 	sessions    map[string]*sess
@@ -74,8 +74,8 @@ type step struct {
 	public memory.Space
 }
 
-func newState() *state {
-	return &state{spaces: map[string]*space{}, sessions: map[string]*sess{}}
+func newState(maxSpaces int) *state {
+	return &state{maxSpaces: maxSpaces, spaces: map[string]*space{}, sessions: map[string]*sess{}}
 }
 
 // apply takes a record over. An error says that the record contradicts the state; nothing has changed then.

@@ -70,7 +70,7 @@ func (h *history) append(t *rapid.T, rs ...record) {
 
 // replayed returns the state that the first n records make.
 func (h *history) replayed(t *rapid.T, n int) *state {
-	s := newState()
+	s := newState(maxSpaces)
 	for i, r := range h.records[:n] {
 		again, err := decodeRecord(r.kind(), r.append(nil)) // through the codec, as a replay reads it
 		require.NoError(t, err)
@@ -283,7 +283,7 @@ func (h *history) wait(t *rapid.T) {
 // contiguous and appended once, versions of a space are dense, and nothing is appended under an old epoch.
 func TestRandomHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{state: newState(), clock: 1_000}
+		h := &history{state: newState(maxSpaces), clock: 1_000}
 		t.Repeat(map[string]func(*rapid.T){
 			"offer": h.offer, "offer again": h.offer, "open or resume": h.openOrResume, "end": h.end, "create": h.create,
 			"settle": h.settle, "fail": h.fail, "wait": h.wait,
@@ -331,7 +331,7 @@ func (h *history) checkPublic(t *rapid.T) {
 }
 
 func TestUnarySessionsAreBoundedByCountAndAge(t *testing.T) {
-	s := newState()
+	s := newState(maxSpaces)
 	require.NoError(t, s.apply(1, &spaceRecord{Space: "faces", Incarnation: 1, Metric: memory.Cosine}))
 	lsn, version := log.LSN(2), memory.Version(1)
 	put := func(id string, remember bool, at int64) {
@@ -398,7 +398,7 @@ func TestContradictionsAreCorrupt(t *testing.T) {
 		"more committed than is":   &resumedRecord{Session: "s1", Epoch: 2, LastCommitted: 1},
 		"end of an old epoch":      &endedRecord{Session: "s1"},
 	} {
-		s := newState()
+		s := newState(maxSpaces)
 		require.NoError(t, s.apply(1, &spaceRecord{Space: "faces", Incarnation: 1, Dimension: 3, Metric: memory.Cosine}))
 		require.NoError(t, s.apply(2, &openedRecord{Session: "s1", Space: "faces"}))
 		before := portraitOf(s)

@@ -14,6 +14,9 @@ import (
 	"github.com/engram-stream/engram/stages/journal/log"
 )
 
+// maxSpaces bounds the spaces unless the options say otherwise.
+const maxSpaces = 100_000
+
 // maxDetached bounds the sessions that wait to be resumed; beyond it those nearest to their expiry go.
 const maxDetached = 100_000
 
@@ -26,6 +29,7 @@ type Options struct {
 	Logger       *slog.Logger
 	Now          func() time.Time // nil: time.Now
 	DetachTTL    time.Duration    // how long a session outlives its stream unless its client says; 0: 1 h
+	MaxSpaces    int              // 0: 100,000
 	MaxDetached  int              // sessions that wait to be resumed; 0: 100,000
 	MinBackoff   time.Duration    // the first wait after a failed write; 0: the log's default
 }
@@ -60,7 +64,7 @@ func Open(o Options) (*Store, log.Recovery, error) {
 }
 
 func (s *Store) open(o Options) (log.Recovery, error) {
-	s.logger, s.now, s.state = cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), o.Now, newState()
+	s.logger, s.now, s.state = cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), o.Now, newState(cmp.Or(o.MaxSpaces, maxSpaces))
 	s.detachTTL = cmp.Or(o.DetachTTL, defaultDetachTTL)
 	s.presence = newPresence(cmp.Or(o.MaxDetached, maxDetached))
 	s.kicked, s.swept = make(chan struct{}, 1), make(chan struct{})

@@ -212,3 +212,27 @@ func TestLongRunsAreSplitIntoUnits(t *testing.T) {
 	}
 	require.Len(t, newUnit(large).ops, maxUnitBytes/memory.MaxContent)
 }
+
+// The limit on spaces holds for each way to make one; those that exist are served at a lower limit too.
+func TestSpacesAreLimited(t *testing.T) {
+	o := testOptions(vfs.NewMem())
+	o.MaxSpaces = 2
+	s := mustOpen(t, o)
+	for _, name := range []string{"a", "b"} {
+		_, err := s.CreateSpace(t.Context(), memory.Space{Name: name, Dimension: 2})
+		require.NoError(t, err)
+	}
+	_, err := s.CreateSpace(t.Context(), memory.Space{Name: "c", Dimension: 2})
+	require.Equal(t, fault.ResourceExhausted, fault.KindOf(err))
+	require.ErrorContains(t, err, "limits.spaces")
+	_, err = s.OpenSession(t.Context(), session.OpenRequest{Space: "c"})
+	require.Equal(t, fault.ResourceExhausted, fault.KindOf(err))
+	require.NoError(t, s.Close())
+
+	o.MaxSpaces = 1
+	s = mustOpen(t, o)
+	require.Len(t, s.ListSpaces("", 10), 2)
+	_, err = s.OpenSession(t.Context(), session.OpenRequest{Space: "b"})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
