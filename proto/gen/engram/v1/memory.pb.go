@@ -1346,7 +1346,7 @@ type Rejection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// On a stream, sequence numbers. In ObserveResponse, indexes into the request, from 0.
 	Range *SequenceRange `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
-	// google.rpc.Code, usually INVALID_ARGUMENT or FAILED_PRECONDITION.
+	// google.rpc.Code: INVALID_ARGUMENT, or UNIMPLEMENTED for a field that this version does not build yet.
 	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
 	// What is wrong and what would be right. For a person to read.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`

@@ -64,14 +64,14 @@ const (
 type MemoryServiceClient interface {
 	// Observe stores observations in one commit and answers when ack_level is reached.
 	//
-	// FAILED_PRECONDITION: the vectors do not fit the space. RESOURCE_EXHAUSTED, with google.rpc.RetryInfo (HTTP 429
-	// with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's storage has failed and is
-	// read-only.
+	// A vector that does not fit the space is no error of the call: it is in `rejected`. RESOURCE_EXHAUSTED, with
+	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's
+	// storage has failed and is read-only.
 	Observe(context.Context, *connect.Request[v1.ObserveRequest]) (*connect.Response[v1.ObserveResponse], error)
 	// Recall returns the nearest memories.
 	//
-	// NOT_FOUND: no such space. FAILED_PRECONDITION: the vector does not fit the space, or at_version is not
-	// published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
+	// NOT_FOUND: no such space. INVALID_ARGUMENT: the vector does not fit the space. FAILED_PRECONDITION: at_version is
+	// not published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.Response[v1.RecallResponse], error)
 	// Get reads memories by name. What does not exist is listed in the answer, and is no error. NOT_FOUND: no such space.
 	Get(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.GetResponse], error)
@@ -166,14 +166,14 @@ func (c *memoryServiceClient) Forget(ctx context.Context, req *connect.Request[v
 type MemoryServiceHandler interface {
 	// Observe stores observations in one commit and answers when ack_level is reached.
 	//
-	// FAILED_PRECONDITION: the vectors do not fit the space. RESOURCE_EXHAUSTED, with google.rpc.RetryInfo (HTTP 429
-	// with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's storage has failed and is
-	// read-only.
+	// A vector that does not fit the space is no error of the call: it is in `rejected`. RESOURCE_EXHAUSTED, with
+	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's
+	// storage has failed and is read-only.
 	Observe(context.Context, *connect.Request[v1.ObserveRequest]) (*connect.Response[v1.ObserveResponse], error)
 	// Recall returns the nearest memories.
 	//
-	// NOT_FOUND: no such space. FAILED_PRECONDITION: the vector does not fit the space, or at_version is not
-	// published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
+	// NOT_FOUND: no such space. INVALID_ARGUMENT: the vector does not fit the space. FAILED_PRECONDITION: at_version is
+	// not published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.Response[v1.RecallResponse], error)
 	// Get reads memories by name. What does not exist is listed in the answer, and is no error. NOT_FOUND: no such space.
 	Get(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.GetResponse], error)
