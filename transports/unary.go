@@ -22,7 +22,7 @@ func (s *Server) Observe(ctx context.Context, r *engramv1.ObserveRequest) (*engr
 	if r.GetAckLevel() == engramv1.AckLevel_ACK_LEVEL_GRAPHED {
 		return nil, unbuilt("ack_level GRAPHED").WithField("ack_level")
 	}
-	c := s.newCall(r.GetSpace(), r.GetRequestId())
+	c := s.newCall("observe", r.GetSpace(), r.GetRequestId())
 	receipt, err := c.run(ctx, observeOffer(c.att, 1, r.GetObservations(), time.Now(), c))
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (s *Server) Forget(ctx context.Context, r *engramv1.ForgetRequest) (*engram
 		matched, err := s.Index.Get().Match(ctx, r.GetSpace(), r.GetTarget().GetMemoryIds())
 		return &engramv1.ForgetResponse{Matched: matched}, err
 	}
-	c := s.newCall(r.GetSpace(), r.GetRequestId())
+	c := s.newCall("forget", r.GetSpace(), r.GetRequestId())
 	receipt, err := c.run(ctx, forgetOffer(c.att, 1, r.GetTarget(), time.Now(), c))
 	if err != nil {
 		return nil, err
@@ -81,10 +81,12 @@ type receipt struct {
 	duplicate bool
 }
 
-func (s *Server) newCall(space, requestID string) *call {
+// newCall opens a one-shot session. A request id names a call of one method in one space: the same id with another
+// method or space is another call.
+func (s *Server) newCall(method, space, requestID string) *call {
 	id := randomID("u")
 	if requestID != "" {
-		sum := sha256.Sum256([]byte(space + "\x00" + requestID))
+		sum := sha256.Sum256([]byte(method + "\x00" + space + "\x00" + requestID))
 		id = "r" + encodeID(sum[:16])
 	}
 	return &call{

@@ -45,14 +45,15 @@ func TestUnaryObserveAnswersItemByItem(t *testing.T) {
 
 func TestUnaryRequestIDsNameOneSession(t *testing.T) {
 	h := newHarness()
-	first, other, elsewhere := h.newCall("faces", "r1"), h.newCall("faces", "r2"), h.newCall("voices", "r1")
-	assert.Equal(t, first.att.SessionID, h.newCall("faces", "r1").att.SessionID)
+	first, other, elsewhere := h.newCall("observe", "faces", "r1"), h.newCall("observe", "faces", "r2"), h.newCall("observe", "voices", "r1")
+	assert.Equal(t, first.att.SessionID, h.newCall("observe", "faces", "r1").att.SessionID)
 	assert.NotEqual(t, first.att.SessionID, other.att.SessionID)
 	assert.NotEqual(t, first.att.SessionID, elsewhere.att.SessionID)
+	assert.NotEqual(t, first.att.SessionID, h.newCall("forget", "faces", "r1").att.SessionID, "a forget is no repeat of an observe")
 	assert.True(t, first.att.Remember && strings.HasPrefix(first.att.SessionID, "r"))
-	anonymous := h.newCall("faces", "")
+	anonymous := h.newCall("observe", "faces", "")
 	assert.False(t, anonymous.att.Remember)
-	assert.NotEqual(t, anonymous.att.SessionID, h.newCall("faces", "").att.SessionID)
+	assert.NotEqual(t, anonymous.att.SessionID, h.newCall("observe", "faces", "").att.SessionID)
 }
 
 // fate is a Durability that a test decides.
