@@ -108,7 +108,7 @@ func TestEachStageHasASpanUnderTheTraceOfTheHeader(t *testing.T) {
 			bytes.NewBufferString(`{"space":"faces","observations":[{"embedding":[1,0]}]}`))
 		require.NoError(t, err)
 		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("traceparent", clientsOwn)
+		r.Header.Set("Traceparent", clientsOwn)
 		response, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
