@@ -26,7 +26,7 @@ demo: ## Stream 10,000 real vectors into a throw-away server and recall them
 
 .PHONY: test
 test: ## Check everything: vet, protocol, house rules, all tests under the race detector
-	@tools/need-cc.sh
+	@tools/need-tools.sh
 	@echo "==> protocol"
 	@tools/proto-check.sh
 	@echo "==> vet"
