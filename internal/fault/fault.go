@@ -122,9 +122,14 @@ func (e *Error) WithRetryAfter(d time.Duration) *Error { e.RetryAfter = d; retur
 func (e *Error) Error() string {
 	parts := make([]string, 0, 5)
 	for _, p := range []string{e.Op, e.Subject, e.Field, e.Message} {
-		if p != "" {
-			parts = append(parts, p)
+		if p == "" {
+			continue
 		}
+		// A message that begins with the field's name says it by itself.
+		if n := len(parts); n > 0 && (p == parts[n-1] || strings.HasPrefix(p, parts[n-1]+" ")) {
+			parts = parts[:n-1]
+		}
+		parts = append(parts, p)
 	}
 	if e.Cause != nil {
 		parts = append(parts, e.Cause.Error())

@@ -70,3 +70,12 @@ func TestErrorsAreFoundInAChain(t *testing.T) {
 	assert.Equal(t, Unknown, KindOf(nil))
 	assert.Equal(t, Unknown, KindOf(io.EOF))
 }
+
+func TestErrorSaysANameOnce(t *testing.T) {
+	e := New(NotFound, "space %q does not exist", "faces").WithOp("recall").WithField("space")
+	assert.Equal(t, `recall: space "faces" does not exist`, e.Error())
+	e = New(Unimplemented, "query.filter is not built yet").WithField("query.filter")
+	assert.Equal(t, "query.filter is not built yet", e.Error())
+	e = New(InvalidArgument, "spaces differ").WithField("space")
+	assert.Equal(t, "space: spaces differ", e.Error())
+}

@@ -83,6 +83,8 @@ func TestBadRequestsSayWhatIsWrong(t *testing.T) {
 		"filter":           {"MemoryService/Recall", `{"space":"s","query":{"embedding":[1,0],"filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}}`, "filter", 501},
 		"space conflict":   {"AdminService/CreateSpace", `{"space":{"name":"s","dimension":3}}`, "dimension", 409},
 		"not built":        {"AdminService/DeleteSpace", `{"name":"s"}`, "DeleteSpace", 501},
+		"unknown key":      {"MemoryService/Recall", `{"space":"s","query":{"embedding":[1,0],"limti":3}}`, `unknown field "limti"`, 400},
+		"unknown enum":     {"AdminService/CreateSpace", `{"space":{"name":"m","dimension":3,"metric":"METRIC_FOO"}}`, "METRIC_FOO", 400},
 		"garbage":          {"MemoryService/Recall", `{"space":`, "", 400},
 		"forget by filter": {"MemoryService/Forget", `{"space":"s","target":{"filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}}`, "filter", 501},
 	}

@@ -33,6 +33,9 @@ func (s *Source) Handler(o Options) http.Handler {
 		connect.WithInterceptors(errorInterceptor{}, validation{}),
 		connect.WithRecover(recovered(s.services.Logger)),
 	}
+	for _, name := range jsonNames {
+		shared = append(shared, connect.WithCodec(strictJSON{name: name}))
+	}
 	gated := append(slices.Clip(shared), connect.WithRequestGate(
 		func(context.Context, connect.Spec, connect.Peer, http.Header) (context.Context, error) {
 			if err := o.Ready(); err != nil {
