@@ -182,11 +182,12 @@ func expectedAfter(item session.Appended) uint64 {
 }
 
 func refusal(expected uint64, failure error) error {
-	cause := failure
-	if fault.As(failure) == nil {
-		cause = fault.Wrap(fault.StorageUnavailable, failure, "the journal could not store it")
+	f := fault.As(failure)
+	if f == nil {
+		f = fault.Wrap(fault.StorageUnavailable, failure, "the journal could not store it")
+		failure = f
 	}
 	return &session.Refusal{
-		Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Expected: expected, Cause: cause,
+		Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Expected: expected, Retry: f.RetryAfter, Cause: failure,
 	}
 }

@@ -170,6 +170,7 @@ func failedAppend(t *testing.T, kind errorfs.OpKind, cause error) {
 	<-lost.durable.Done()
 	require.ErrorIs(t, lost.durable.Err(), cause)
 	require.Equal(t, fault.StorageUnavailable, fault.KindOf(lost.durable.Err()))
+	require.Positive(t, fault.As(lost.durable.Err()).RetryAfter, "says when to try again")
 	<-elsewhere.durable.Done()
 
 	if elsewhere.durable.Err() != nil { // it was in the failed group, or built on it

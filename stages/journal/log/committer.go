@@ -2,6 +2,8 @@ package log
 
 import (
 	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
 )
 
 // kick wakes the committer.
@@ -57,8 +59,17 @@ func (l *Log) settle(g *group, err error) {
 		doomed = l.discard(err)
 		return l.view.Load().lsn
 	})
-	l.finish(g, err)
-	l.finish(doomed, err)
+	lost := l.lost(err)
+	l.finish(g, lost)
+	l.finish(doomed, lost)
+}
+
+// lost is what the records of a failed group are told: nothing of them is durable, and when to try again.
+func (l *Log) lost(cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fault.Wrap(fault.StorageUnavailable, cause, "the journal could not be written").
+		WithOp("append").WithReason("STORAGE_UNAVAILABLE").WithRetryAfter(l.backoff)
 }
 
 func (l *Log) finish(g *group, err error) {
