@@ -97,7 +97,7 @@ type RejectedError struct {
 	First, Last uint64
 	Code        connect.Code
 	Reason      string // why, in words
-	Field       string // the field at fault, such as "embedding_f32"; may be empty
+	Field       string // the field at fault, such as "embedding"; may be empty
 	// More counts further refusals that Client.Observe or Session.Flush met besides this one.
 	More int
 }
@@ -125,10 +125,14 @@ func (e *RejectedError) Error() string {
 }
 
 func rejectedFrom(r *engramv1.Rejection) RejectedError {
-	return RejectedError{
+	e := RejectedError{
 		First: r.GetRange().GetFirst(), Last: r.GetRange().GetLast(),
 		Code: connect.Code(r.GetCode()), Reason: r.GetReason(), Field: r.GetField(),
 	}
+	if e.Field == "embedding_f32" { // how this package sends what its user calls the embedding
+		e.Field = "embedding"
+	}
+	return e
 }
 
 // failure turns the error of an RPC into an *Error. A nil err gives nil.

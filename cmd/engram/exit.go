@@ -25,7 +25,7 @@ const (
 const exitHelp = `Exit codes:
   0    it worked
   1    it failed; standard error says why
-  2    wrong flags, arguments or pipeline: nothing was started
+  2    wrong flags, arguments or pipeline
   3    the server cannot be reached
   4    it ran, but the server rejected some observations
   130  interrupted (SIGINT or SIGTERM) before it was done
@@ -50,8 +50,8 @@ func usageError(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// report prints an error once and returns its exit code.
-func report(err error, stderr io.Writer) int {
+// report prints an error once, as a line for people or as {"error", "exit_code"}, and returns its exit code.
+func report(err error, asJSON bool, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
@@ -59,7 +59,14 @@ func report(err error, stderr io.Writer) int {
 	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
 		return code
 	}
-	fmt.Fprintf(stderr, "engram: %s\n", strings.TrimSpace(err.Error()))
+	text := strings.TrimPrefix(strings.TrimSpace(err.Error()), "engram: ") // the client's own prefix
+	if asJSON {
+		p := printer{out: stderr, json: true}
+		if p.print(map[string]any{"error": text, "exit_code": code}, nil) == nil {
+			return code
+		}
+	}
+	fmt.Fprintf(stderr, "engram: %s\n", text)
 	return code
 }
 
@@ -70,8 +77,13 @@ func exitCode(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == connect.CodeUnavailable {
-		return exitUnreachable
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		switch e.Code {
+		case connect.CodeUnavailable:
+			return exitUnreachable
+		case connect.CodeInvalidArgument:
+			return exitUsage
+		}
 	}
 	return exitFailed
 }

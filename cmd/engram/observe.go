@@ -39,12 +39,21 @@ func newObserveCommand(env *environment) *cobra.Command {
 }
 
 type observeReport struct {
-	Space     string  `json:"space"`
-	Session   string  `json:"session_id"`
-	Committed uint64  `json:"committed"`
-	Rejected  uint64  `json:"rejected"`
+	Space     string `json:"space"`
+	Session   string `json:"session_id"`
+	Committed uint64 `json:"committed"`
+	Rejected  uint64 `json:"rejected"`
+	// The first rejections, spelt out.
+	Rejections []rejectionJSON `json:"rejections"`
+
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"per_second"`
+}
+
+type rejectionJSON struct {
+	Line   int    `json:"line"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
 }
 
 func observe(ctx context.Context, env *environment, space, file string) error {
@@ -63,7 +72,7 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 		return err
 	}
 	start := time.Now()
-	feed := &feed{env: env, session: session, reader: reader, file: file}
+	feed := &feed{env: env, session: session, reader: reader, file: file, rejections: []rejectionJSON{}}
 	err = feed.run(ctx)
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
@@ -73,7 +82,7 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 	}
 	took := time.Since(start).Seconds()
 	r := observeReport{
-		Space: space, Session: session.Ticket().SessionID, Committed: feed.committed, Rejected: feed.rejected,
+		Space: space, Session: session.Ticket().SessionID, Committed: feed.committed, Rejected: feed.rejected, Rejections: feed.rejections,
 		Seconds: took, PerSecond: float64(feed.committed) / took,
 	}
 	if err := env.printer().print(r, func(w io.Writer) { r.write(w) }); err != nil {
@@ -102,10 +111,11 @@ type feed struct {
 	file    string
 
 	committed, rejected uint64
+	rejections          []rejectionJSON // the first of them
 }
 
 type sentRow struct {
-	row     int
+	line    int
 	pending *client.Pending
 }
 
@@ -136,7 +146,7 @@ func (f *feed) run(ctx context.Context) error {
 }
 
 func (f *feed) send(ctx context.Context, sent chan<- sentRow) error {
-	for n := 1; ; n++ {
+	for {
 		row, err := f.reader.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -146,10 +156,10 @@ func (f *feed) send(ctx context.Context, sent chan<- sentRow) error {
 		}
 		pending, err := f.session.Observe(ctx, observation(&row))
 		if err != nil {
-			return fmt.Errorf("%s: row %d: %w", f.file, n, err)
+			return fmt.Errorf("%s:%d: %w", f.name(), row.Line, err)
 		}
 		select {
-		case sent <- sentRow{row: n, pending: pending}:
+		case sent <- sentRow{line: row.Line, pending: pending}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -174,11 +184,24 @@ func (f *feed) settle(ctx context.Context, s sentRow) error {
 		return err
 	}
 	f.rejected++
+	if f.rejected <= shownRejections {
+		f.rejections = append(f.rejections, rejectionJSON{Line: s.line, Field: rejection.Field, Reason: rejection.Reason})
+	}
+	if f.env.json {
+		return nil
+	}
 	switch {
 	case f.rejected <= shownRejections:
-		fmt.Fprintf(f.env.stderr, "%s: row %d: %v\n", f.file, s.row, rejection)
+		fmt.Fprintf(f.env.stderr, "%s:%d: rejected: %s: %s\n", f.name(), s.line, rejection.Field, rejection.Reason)
 	case f.rejected == shownRejections+1:
 		fmt.Fprintln(f.env.stderr, "further rejections are only counted")
 	}
 	return nil
+}
+
+func (f *feed) name() string {
+	if f.file == dataset.Stdin {
+		return "stdin"
+	}
+	return f.file
 }

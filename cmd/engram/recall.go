@@ -38,14 +38,15 @@ func newRecallCommand(env *environment) *cobra.Command {
 	cmd.Flags().IntVar(&f.limit, "limit", 10, "hits at most, 1 to 10000")
 	cmd.Flags().Float32Var(&f.minScore, "min-score", 0, "leave out hits below this score")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
-	cmd.MarkFlagsMutuallyExclusive("vector", "like")
-	cmd.MarkFlagsOneRequired("vector", "like")
 	return cmd
 }
 
 func recall(ctx context.Context, env *environment, space string, f *recallFlags, bounded bool) error {
 	if f.limit < 1 {
 		return usageError("--limit %d: give a number from 1 to 10000", f.limit)
+	}
+	if (f.vector == "") == (f.like == "") {
+		return usageError("give one of --vector and --like (see: engram recall --help)")
 	}
 	c, err := env.client()
 	if err != nil {

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return report(root.ExecuteContext(ctx), stderr)
+	return report(root.ExecuteContext(ctx), env.json, stderr)
 }
 
 func newRootCommand(env *environment) *cobra.Command {

@@ -22,7 +22,8 @@ func newValidateCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE", Short: "Check a pipeline: every mistake at once, with line and column",
 		Long: "validate reads a pipeline, builds its graph and checks wiring, types and windows, without opening anything.\n" +
-			"It exits 0 when the pipeline would start, 2 with a line for each mistake otherwise.",
+			"It exits 0 when the pipeline is sound, 2 with a line for each mistake otherwise. Whether the folder, the port and\n" +
+			"an address beyond loopback can be had is known only when it starts.",
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, a []string) error { return validate(env, a[0]) },
 	}

@@ -21,6 +21,7 @@ import (
 // Row is one observation to be: an embedding with what belongs to it. Metadata values are string, int64, float64 or
 // bool. A zero ObservedAt and a nil Confidence were not given.
 type Row struct {
+	Line       int // of its input, or the entry's number, from 1
 	ID         string
 	Content    string
 	Metadata   map[string]any
@@ -119,4 +120,4 @@ func ReadAll(r Reader) ([]Row, error) {
 	}
 }
 
-func at(name string, what string, n int) string { return fmt.Sprintf("%s:%s%d", name, what, n) }
+func at(name string, line int) string { return fmt.Sprintf("%s:%d", name, line) }

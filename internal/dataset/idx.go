@@ -89,7 +89,7 @@ func (r *idx) Next() (Row, error) {
 		return Row{}, idxFault(r.name, "entry %d: %v", r.next, err)
 	}
 	r.next++
-	row := Row{Embedding: make([]float32, r.dim)}
+	row := Row{Line: r.next, Embedding: make([]float32, r.dim)}
 	for i, b := range r.buf {
 		row.Embedding[i] = float32(b)
 	}

@@ -45,8 +45,9 @@ func (r *jsonl) Next() (Row, error) {
 		}
 		row, err := parseRow(text)
 		if err != nil {
-			return Row{}, fault.Wrap(fault.InvalidArgument, err, "").WithOp("read JSONL").WithSubject(at(r.name, "", r.line))
+			return Row{}, fault.Wrap(fault.InvalidArgument, err, "").WithOp("read JSONL").WithSubject(at(r.name, r.line))
 		}
+		row.Line = r.line
 		return row, nil
 	}
 	switch err := r.in.Err(); {
@@ -54,9 +55,9 @@ func (r *jsonl) Next() (Row, error) {
 		return Row{}, io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
 		return Row{}, fault.New(fault.InvalidArgument, "a line of more than %d bytes", MaxLine).
-			WithOp("read JSONL").WithSubject(at(r.name, "", r.line+1))
+			WithOp("read JSONL").WithSubject(at(r.name, r.line+1))
 	default:
-		return Row{}, fault.Wrap(fault.InvalidArgument, err, "").WithOp("read JSONL").WithSubject(at(r.name, "", r.line+1))
+		return Row{}, fault.Wrap(fault.InvalidArgument, err, "").WithOp("read JSONL").WithSubject(at(r.name, r.line+1))
 	}
 }
 

@@ -42,7 +42,7 @@ func TestObserveAndRecallFiles(t *testing.T) {
 	r = command(t, `{"id":"a","embedding":[1,0]}`+"\n"+`{"id":"b","embedding":[1,0,0]}`+"\n"+`{"id":"c","embedding":[0,1]}`,
 		"observe", "notes", "-", "--address", s.address)
 	require.Equal(t, 4, r.code, "some were rejected")
-	require.Contains(t, r.stderr, "row 2")
+	require.Contains(t, r.stderr, "stdin:2: rejected: embedding: ")
 	require.Contains(t, r.stderr, `has dimension 2, got 3`)
 	require.Contains(t, r.stdout, "2 observations committed")
 

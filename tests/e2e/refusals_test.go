@@ -191,6 +191,8 @@ func TestRefusedStarts(t *testing.T) {
 		"unknown flag":    {[]string{"serve", "--prot", "1"}, 2, []string{"--prot", "--help"}},
 		"unknown command": {[]string{"serv"}, 2, []string{"serv", "serve"}},
 		"no server":       {[]string{"recall", "s", "--vector", "[1]", "--address", freeAddress(t)}, 3, []string{"engram serve"}},
+		"no query":        {[]string{"recall", "s", "--address", s.address}, 2, []string{"--vector", "--like"}},
+		"json error":      {[]string{"recall", "s", "--vector", "[1]", "--json", "--address", freeAddress(t)}, 3, []string{`"exit_code": 3`}},
 		"missing input":   {[]string{"observe", "s", "nope.jsonl", "--address", s.address}, 2, []string{"nope.jsonl"}},
 	} {
 		r := command(t, "", c.args...)
