@@ -607,7 +607,7 @@ type GetStatsResponse struct {
 	Superseded uint64 `protobuf:"varint,9,opt,name=superseded,proto3" json:"superseded,omitempty"`
 	// The stream ended before a verdict.
 	Aborted uint64 `protobuf:"varint,10,opt,name=aborted,proto3" json:"aborted,omitempty"`
-	// Durable and published.
+	// Ops in the journal, over all starts of the server; the verdicts above are counted since this start.
 	Committed uint64 `protobuf:"varint,11,opt,name=committed,proto3" json:"committed,omitempty"`
 	// Merged into the graph.
 	Graphed uint64 `protobuf:"varint,12,opt,name=graphed,proto3" json:"graphed,omitempty"`

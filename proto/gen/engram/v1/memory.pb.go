@@ -1932,7 +1932,8 @@ type ForgetRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Space  string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
 	Target *ForgetTarget          `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
-	// As in ObserveRequest.
+	// Names this forget, as in ObserveRequest: made again, it is applied once, and answered with the first one's version
+	// and 0 matched, since by then nothing is left to match.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Count what matches and remove nothing.
 	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
