@@ -57,11 +57,13 @@ func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, regist
 		r.problem(root, "the key version is missing", fmt.Sprintf(`begin with "version: %d"`, formatVersion))
 	}
 	nodesFrom := r
+	p.readable = true
 	switch missing := r.missingSections(); len(missing) {
 	case 0:
 	case len(sections):
 		nodesFrom, wiring = base.reader, base.wiring
 	default:
+		p.readable = false // half a wiring would only be told that the other half is not there
 		r.problem(root, strings.Join(missing, " and ")+" missing: sources, stages and sinks come together",
 			"write all three, or none to run the default ones")
 	}
@@ -75,7 +77,6 @@ func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, regist
 		p.problems = append(p.problems, r.problems...)
 	}
 	p.loosenUnread()
-	p.readable = true
 }
 
 // loosenUnread takes it that what nothing reads is read by a node whose inputs could not be read, if there is one.
