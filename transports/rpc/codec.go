@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,7 +35,7 @@ func (strictJSON) Unmarshal(text []byte, message any) error {
 		return fmt.Errorf("%T is no protobuf message", message)
 	}
 	if len(text) == 0 {
-		return fmt.Errorf("no JSON at all; an empty request is {}")
+		return errors.New("no JSON at all; an empty request is {}")
 	}
 	if err := protojson.Unmarshal(text, m); err != nil {
 		// The library varies its own prefix on purpose; what follows it is stable enough to read.
