@@ -144,7 +144,7 @@ func refused(r *session.Refusal) error {
 		return overloaded(r)
 	case r.Verdict == session.Nacked:
 		return fault.Wrap(fault.StorageUnavailable, r, "the journal did not take it").WithReason("STORAGE_UNAVAILABLE").
-			WithHint("nothing of this is acknowledged; a retry with the same request_id stores it once")
+			WithRetryAfter(r.Retry).WithHint("nothing of this is acknowledged; a retry with the same request_id stores it once")
 	case errors.Is(r, graph.ErrDraining):
 		return errShutdown()
 	}

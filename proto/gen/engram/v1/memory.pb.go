@@ -1422,7 +1422,8 @@ type ObserveRequest struct {
 	// 1 to 1,024.
 	Observations []*Observation `protobuf:"bytes,2,rep,name=observations,proto3" json:"observations,omitempty"`
 	// Chosen by the client, at most 64 characters. A second request with the same one, within a bounded time, is answered
-	// like the first and stores nothing. Empty: every request is new, and a retry may store twice.
+	// like the first and stores nothing; observations beyond the number of the first are new, and stored. Empty: every
+	// request is new, and a retry may store twice.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// How long the answer waits.
 	AckLevel      AckLevel `protobuf:"varint,4,opt,name=ack_level,json=ackLevel,proto3,enum=engram.v1.AckLevel" json:"ack_level,omitempty"`
