@@ -104,7 +104,7 @@ func (p *pipeline) deliver(o graph.Offer[session.Incoming], from int) {
 			reply.Matched += uint64(len(it.Forget.IDs))
 		}
 	}
-	reply.From.Outbox.Reply(reply)
+	reply.From.Reply(reply)
 	for i := from; i < len(o.Items); i++ {
 		o.Settler.Settle(i, graph.Outcome{Mark: marks[i]})
 	}

@@ -21,7 +21,7 @@ type origin struct{}
 // items finds its reply.
 func (origin) Deliver(_ context.Context, in *graph.Batch[session.Reply]) error {
 	for _, reply := range in.Items {
-		reply.From.Outbox.Reply(reply)
+		reply.From.Reply(reply)
 	}
 	return nil
 }

@@ -44,6 +44,12 @@ func (a *Attachment) Nack(n Nack) {
 	}
 }
 
+// Reply acknowledges what r says is settled. The window learns of it before the client can.
+func (a *Attachment) Reply(r Reply) {
+	a.Window.Settle(r.Through)
+	a.Outbox.Reply(r)
+}
+
 // OpenRequest asks for a session: a new one when SessionID is empty, else a resume.
 type OpenRequest struct {
 	Space         string

@@ -85,7 +85,7 @@ func (s *story) run(t *testing.T, words []string) string {
 	case "refuse": // refuse <first> <reason>: what came was not taken behind the window
 		s.att.Nack(Nack{Expected: s.att.Window.StepBack(number(0)), Reason: reasons[args[1]]})
 	case "commit": // commit <through> <version> [<first>-<last>=<reason> ...]
-		s.att.Outbox.Reply(Reply{From: s.att, Through: number(0), Version: memory.Version(number(1)), Rejected: ranges(t, args[2:])})
+		s.att.Reply(Reply{From: s.att, Through: number(0), Version: memory.Version(number(1)), Rejected: ranges(t, args[2:])})
 	case "heartbeat":
 		if expected, waiting := s.att.Window.Waiting(); waiting {
 			s.att.Nack(Nack{Expected: expected, Reason: NackSequenceGap})

@@ -6,7 +6,8 @@ import "sync"
 // is to it. The journal decides again, for good, when it appends. Safe for concurrent use.
 type Window struct {
 	mu       sync.Mutex
-	expected uint64 // guarded by mu; from 1
+	expected uint64 // guarded by mu; at least settled+1
+	settled  uint64 // guarded by mu; up to here the journal has it for good
 	gapSaid  bool   // guarded by mu: the client has been told to go back to expected
 }
 
@@ -46,11 +47,25 @@ func (w *Window) Accept(first uint64, count int) Decision {
 func (w *Window) StepBack(to uint64) (expected uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	to = max(to, w.settled+1)
 	if to < w.expected {
 		w.expected = to
 		w.gapSaid = true
 	}
 	return w.expected
+}
+
+// Settle notes that everything up to through is durable, so that it is not expected any more. A refusal may come so
+// late that it steps back below what the client has sent again meanwhile; once that is acked, the client has let go of
+// it, and a window that still waited for it would wait for ever.
+func (w *Window) Settle(through uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.settled = max(w.settled, through)
+	if w.expected <= through {
+		w.expected = through + 1
+		w.gapSaid = false
+	}
 }
 
 // Expected returns the next number expected.

@@ -113,3 +113,17 @@ func TestNackFollowsTheWindow(t *testing.T) {
 		})
 	}
 }
+
+func TestWindowNeverWaitsForWhatIsSettled(t *testing.T) {
+	w := NewWindow(1)
+	require.Equal(t, 30, w.Accept(1, 30).Take)
+	require.Equal(t, uint64(1), w.StepBack(1))
+	w.Settle(20)
+	require.Equal(t, uint64(21), w.Expected(), "the journal has up to 20")
+	_, waiting := w.Waiting()
+	require.False(t, waiting, "nobody is asked for what is settled")
+	require.Equal(t, uint64(21), w.StepBack(3), "what is settled is not taken back")
+	require.Equal(t, Decision{Take: 5, Expected: 26}, w.Accept(21, 5))
+	w.Settle(22)
+	require.Equal(t, uint64(26), w.Expected(), "what is taken stays taken")
+}
