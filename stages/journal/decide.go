@@ -171,6 +171,12 @@ func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, e
 			WithReason("COMMITTED_AHEAD").
 			WithHint("the server's data was restored from an older copy; open a new session and decide what to send again")
 	}
+	if q.LastCommitted < se.forgotten {
+		return nil, fault.New(fault.FailedPrecondition, "more was rejected after %d than is kept: which numbers up to %d were is not known any more",
+			q.LastCommitted, se.forgotten).WithOp("open session").WithSubject("session " + q.SessionID).
+			WithField("hello.last_committed_sequence").WithReason("REJECTIONS_FORGOTTEN").
+			WithHint("Get tells what of it is stored; open a new session, and read acks while sending")
+	}
 	return &resumedRecord{Session: se.id, Epoch: se.epoch + 1, LastCommitted: q.LastCommitted, At: at}, nil
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Limits of the state. What is beyond one is refused or the oldest goes, as the field it bounds says.
 const (
-	maxRejectedRanges = 1024             // kept a session; the oldest go
+	maxRejectedRanges = 1024             // kept a session; the oldest go, and it is noted up to where
 	maxRemembered     = 100_000          // unary calls with a request id; the oldest go
 	rememberFor       = 10 * time.Minute // likewise
 	maxOneShot        = 1 << 16          // other unary calls: only as long as their own batches may still arrive
@@ -60,6 +60,7 @@ type sess struct {
 	remember  bool
 	version   memory.Version          // of the last op; 0: none yet
 	rejected  []session.RejectedRange // ascending; replaced, never changed in place
+	forgotten uint64                  // up to here some rejected numbers are not in rejected any more; 0: all are
 
 	// last is the fate of the last append of the session; nil: durable. The store's own: the state carries it only so
 	// that a rollback takes it back too.
@@ -196,7 +197,7 @@ func (s *state) applyUnit(lsn log.LSN, r *unitRecord) error {
 	sp.next += memory.Version(r.Count)
 	se.expected += r.Count
 	se.version = sp.next - 1
-	se.rejected = addRejected(se.rejected, r)
+	se.addRejected(r)
 	s.done(lsn, sp, func() {
 		sp.next -= memory.Version(r.Count)
 		s.readmitUnary(evicted)
@@ -222,8 +223,18 @@ func checkUnit(lsn log.LSN, r *unitRecord, sp *space, se *sess) error {
 	return nil
 }
 
-// addRejected returns the ranges with those of a unit added, adjacent equal ones joined, the oldest dropped beyond the limit.
-func addRejected(ranges []session.RejectedRange, r *unitRecord) []session.RejectedRange {
+// addRejected adds the rejections of a unit; beyond the limit the oldest go.
+func (se *sess) addRejected(r *unitRecord) {
+	all := joinRejected(se.rejected, r)
+	if over := len(all) - maxRejectedRanges; over > 0 {
+		se.forgotten = all[over-1].Last
+		all = all[over:]
+	}
+	se.rejected = all
+}
+
+// joinRejected returns the ranges with those of a unit added, adjacent equal ones joined.
+func joinRejected(ranges []session.RejectedRange, r *unitRecord) []session.RejectedRange {
 	if len(r.Rejected) == 0 {
 		return ranges
 	}
@@ -236,7 +247,7 @@ func addRejected(ranges []session.RejectedRange, r *unitRecord) []session.Reject
 		}
 		out = append(out, next)
 	}
-	return out[max(0, len(out)-maxRejectedRanges):]
+	return out
 }
 
 // rejectedWithin returns the parts of ascending ranges that lie in [first, last].

@@ -365,22 +365,24 @@ func TestRejectedRangesAreJoinedAndBounded(t *testing.T) {
 		}
 		return u
 	}
-	ranges := addRejected(nil, unit(1, "", "bad", "bad", "worse"))
-	ranges = addRejected(ranges, unit(5, "worse", "", "bad"))
+	se := &sess{}
+	se.addRejected(unit(1, "", "bad", "bad", "worse"))
+	se.addRejected(unit(5, "worse", "", "bad"))
 	require.Equal(t, []session.RejectedRange{
 		{First: 2, Last: 3, Rejection: memory.Rejection{Reason: "bad"}},
 		{First: 4, Last: 5, Rejection: memory.Rejection{Reason: "worse"}},
 		{First: 7, Last: 7, Rejection: memory.Rejection{Reason: "bad"}},
-	}, ranges)
+	}, se.rejected)
 	require.Equal(t, []session.RejectedRange{
 		{First: 3, Last: 3, Rejection: memory.Rejection{Reason: "bad"}},
 		{First: 4, Last: 4, Rejection: memory.Rejection{Reason: "worse"}},
-	}, rejectedWithin(ranges, 3, 4))
+	}, rejectedWithin(se.rejected, 3, 4))
 	for i := range uint64(2 * maxRejectedRanges) {
-		ranges = addRejected(ranges, unit(10+2*i, "bad"))
+		se.addRejected(unit(10+2*i, "bad"))
 	}
-	require.Len(t, ranges, maxRejectedRanges)
-	require.EqualValues(t, 10+2*(2*maxRejectedRanges-1), ranges[len(ranges)-1].Last)
+	require.Len(t, se.rejected, maxRejectedRanges)
+	require.EqualValues(t, 10+2*(2*maxRejectedRanges-1), se.rejected[len(se.rejected)-1].Last)
+	require.Equal(t, se.rejected[0].First-2, se.forgotten, "the last one that went")
 }
 
 // A journal that contradicts itself is corrupt, not merged.
