@@ -19,7 +19,8 @@ type settler struct {
 	counts counts
 	work   *pending
 
-	lost func(cause error) // called for an item that was aborted
+	lost       func(cause error) // called for an item that was aborted
+	superseded func(cause error) // called for an item that an old epoch sent
 
 	overload atomic.Pointer[session.Refusal] // the last refusal for want of room
 }
@@ -38,6 +39,8 @@ func (s *settler) Settle(_ int, o graph.Outcome) {
 		s.nack(refusal)
 	case session.Aborted:
 		s.lost(refusal)
+	case session.Superseded:
+		s.superseded(refusal)
 	}
 	s.work.finish()
 }

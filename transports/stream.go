@@ -56,7 +56,7 @@ func newStream(ctx context.Context, s *Server, conn Conn, grant session.Grant, h
 		hits:    newHitQueue(),
 		last:    make(chan *engramv1.MemoryFlowResponse, 1),
 	}
-	st.settler.lost = st.lost
+	st.settler.lost, st.settler.superseded = st.lost, st.superseded
 	st.ctx, st.cancel = context.WithCancelCause(ctx)
 	return st
 }
@@ -165,7 +165,7 @@ func (st *stream) offered(bytes uint64) error {
 }
 
 // fence ends the stream because a newer one serves its session. It is read on for a while, so that what its client
-// still sends is counted as superseded. Called with the hub's lock held.
+// still sends is counted as superseded. Fencing again changes nothing.
 func (st *stream) fence() {
 	st.att.Fence()
 	st.att.Outbox.GoAway(session.GoAwayFenced, 0)
@@ -189,6 +189,16 @@ func (st *stream) lost(cause error) {
 	}
 	st.leave(fault.Wrap(fault.Unavailable, cause, "the server could not take an item to its end").WithReason("ABORTED").
 		WithHint("resume the session and send again from committed_through + 1"))
+}
+
+// superseded ends the stream because the journal takes nothing from it any more. The hub has fenced it by then, unless
+// what took the session over never got as far as the hub, or the session is gone: then only the journal knows.
+func (st *stream) superseded(cause error) {
+	if fault.KindOf(cause) == fault.NotFound {
+		st.leave(cause)
+		return
+	}
+	st.fence()
 }
 
 // fail ends the stream at once.

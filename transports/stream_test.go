@@ -317,6 +317,41 @@ func TestTakeoverFencesTheOlderStream(t *testing.T) {
 	})
 }
 
+// TestSupersededIsSaid: a takeover whose client leaves before it reaches the hub has raised the epoch all the same, and
+// a session can end under its stream. Only the journal's refusals tell, and a client that hears nothing waits for ever.
+func TestSupersededIsSaid(t *testing.T) {
+	gone := fault.New(fault.NotFound, "the session is unknown or has expired").WithReason("SESSION_EXPIRED")
+	for name, c := range map[string]struct {
+		refusal *session.Refusal
+		told    bool
+		kind    fault.Kind
+	}{
+		"taken over": {session.ErrSuperseded, true, fault.Aborted},
+		"gone":       {&session.Refusal{Verdict: session.Superseded, Cause: gone}, false, fault.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness()
+				h.pipeline.hold = true
+				w, _ := h.open(t)
+				w.in <- observeFrame(1, "x", "y")
+				synctest.Wait()
+				st := h.hub.live["s1"]
+				for range 2 {
+					st.settler.Settle(0, graph.Outcome{Err: c.refusal})
+				}
+				got := w.frames()
+				require.Equal(t, c.told, len(got) == 1)
+				if c.told {
+					assert.Equal(t, engramv1.GoAway_REASON_FENCED, got[0].GetGoAway().GetReason())
+				}
+				time.Sleep(fenceLinger)
+				require.Equal(t, c.kind, fault.KindOf(<-w.result))
+			})
+		})
+	}
+}
+
 // TestTheHigherEpochServes: two takeovers may reach the hub in another order than the journal.
 func TestTheHigherEpochServes(t *testing.T) {
 	h := newHarness()
