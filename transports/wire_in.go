@@ -17,6 +17,10 @@ import (
 // itemOverhead is what an item weighs in memory beside its payload, in bytes: structs, map and slice headers.
 const itemOverhead = 256
 
+// idOverhead is what an id in a forget weighs beside its bytes: its string header. An item weighs no less than its bytes
+// on the wire, which its client counts: else the client could use its credit up before any is granted again.
+const idOverhead = 16
+
 // observeOffer translates observations numbered from first on. What cannot be translated goes on as malformed, since
 // it consumes its number. Slices, strings and maps of the messages are shared, not copied.
 func observeOffer(from *session.Attachment, first uint64, observations []*engramv1.Observation, received time.Time, settler graph.Settler) graph.Offer[session.Incoming] {
@@ -39,7 +43,7 @@ func observeOffer(from *session.Attachment, first uint64, observations []*engram
 func forgetOffer(from *session.Attachment, sequence uint64, target *engramv1.ForgetTarget, received time.Time, settler graph.Settler) graph.Offer[session.Incoming] {
 	bytes := itemOverhead
 	for _, id := range target.GetMemoryIds() {
-		bytes += len(id)
+		bytes += len(id) + idOverhead
 	}
 	return graph.Offer[session.Incoming]{
 		Items: []session.Incoming{{

@@ -2,6 +2,7 @@ package transports
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,19 @@ func FuzzObservation(f *testing.F) {
 			assert.Equal(t, o.GetContent(), raw.Content)
 		}
 		assert.Positive(t, weight(o))
+	})
+}
+
+// TestItemsWeighTheirWireBytes: a client counts what it sends against its byte credit, and is granted more by what the
+// server counts. If that were less, its credit would be used up for good.
+func TestItemsWeighTheirWireBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := observation().Draw(t, "observation")
+		assert.GreaterOrEqual(t, int(weight(o)), proto.Size(o))
+		id := text(memory.MaxMemoryID).Draw(t, "id")
+		target := &engramv1.ForgetTarget{MemoryIds: slices.Repeat([]string{id}, rapid.IntRange(1, memory.MaxForgetIDs).Draw(t, "ids"))}
+		offer := forgetOffer(&session.Attachment{}, 1, target, time.Now(), nil)
+		assert.GreaterOrEqual(t, int(payload(offer)), proto.Size(target))
 	})
 }
 
