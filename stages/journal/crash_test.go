@@ -269,6 +269,21 @@ func TestFailedSessionChangesAreTakenBack(t *testing.T) {
 	require.EqualValues(t, 2, r.Committed)
 }
 
+// A space outlives a failed append to it: who asks for it again is not told of that failure.
+func TestSpaceOutlivesAFailedAppend(t *testing.T) {
+	disk := &faulty{}
+	s := opened(t, testOptions(errorfs.Wrap(vfs.NewMem(), disk)))
+	want := memory.Space{Name: "faces", Dimension: 3, Metric: memory.Cosine}
+	_, err := s.CreateSpace(context.Background(), want)
+	require.NoError(t, err)
+	disk.fail(errorfs.OpFileSyncData, 1, syscall.EIO)
+	lost := offered(s, observation(&session.Attachment{SessionID: "u1", Space: "faces", Unary: true}, 1, 3))
+	<-lost.durable.Done()
+	require.ErrorIs(t, lost.durable.Err(), syscall.EIO)
+	_, err = s.CreateSpace(context.Background(), want)
+	require.NoError(t, err)
+}
+
 // Several clients append at once, each going back when it is told to, while the disk fails now and then. In the end each
 // op is stored once, and a fresh start agrees.
 func TestConcurrentClientsOnAFailingDisk(t *testing.T) {

@@ -41,10 +41,10 @@ type state struct {
 
 // space is a space's part of the state.
 type space struct {
-	memory.Space                // Committed is not kept here: see next and public
-	next         memory.Version // the version that the next op takes
-	public       memory.Space   // as of the last settled record; Incarnation 0: not yet
-	last         memory.Durability
+	memory.Space                   // Committed is not kept here: see next and public
+	next         memory.Version    // the version that the next op takes
+	public       memory.Space      // as of the last settled record; Incarnation 0: not yet
+	last         memory.Durability // the fate of the last append to it; nil: durable. As sess.last
 }
 
 // sess is a session's part of the state.
@@ -191,7 +191,7 @@ func (s *state) applyUnit(lsn log.LSN, r *unitRecord) error {
 	if se == nil {
 		se, undoOpen = s.openUnary(r)
 	}
-	before, now := *se, s.now
+	before, last, now := *se, sp.last, s.now
 	s.tick(r.At)
 	evicted := s.evictUnary(se)
 	sp.next += memory.Version(r.Count)
@@ -200,6 +200,7 @@ func (s *state) applyUnit(lsn log.LSN, r *unitRecord) error {
 	se.addRejected(r)
 	s.done(lsn, sp, func() {
 		sp.next -= memory.Version(r.Count)
+		sp.last = last
 		s.readmitUnary(evicted)
 		*se, s.now = before, now
 		undoOpen()
