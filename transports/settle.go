@@ -55,6 +55,9 @@ func (s *settler) nack(r *session.Refusal) {
 	switch r.Nack {
 	case session.NackResourceExhausted:
 		s.overload.Store(r)
+		if r.Late {
+			s.stepBack(r)
+		}
 	case session.NackStorageUnavailable:
 		s.stepBack(r)
 	case session.NackSequenceGap:

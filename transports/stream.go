@@ -244,7 +244,8 @@ func (st *stream) closing(goodbye *engramv1.Goodbye) *engramv1.MemoryFlowRespons
 		return nil
 	}
 	closed := &engramv1.Closed{FinalSequence: st.att.Window.Expected() - 1, CommittedThrough: st.att.Outbox.Committed()}
-	if goodbye.GetEndSession() {
+	// What is not settled, or could not be told, a resume can still make good.
+	if goodbye.GetEndSession() && closed.CommittedThrough == closed.FinalSequence {
 		err := st.server.Journal.Get().EndSession(st.ctx, st.att.SessionID, st.att.Epoch)
 		if err != nil {
 			st.logger.Warn("the session could not be ended; it stays resumable", "error", err)

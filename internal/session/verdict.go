@@ -41,6 +41,7 @@ type Refusal struct {
 	Retry    time.Duration // for Nacked by overload
 	Fill     float64       // for Nacked by overload: how full the queue is, 0 to 1
 	Cause    error         // may be nil
+	Late     bool          // for Nacked: the numbers were taken before, so the window has to step back and the client to be told
 
 	// For a Duplicate found by the journal: when the original is durable, its last version, and what it had rejected.
 	Durable  memory.Durability

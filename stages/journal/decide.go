@@ -17,6 +17,9 @@ const (
 	maxDetachTTL     = 7 * 24 * time.Hour
 )
 
+// spacesRetry is how long a client waits that found no room for its space: until someone raises the limit.
+const spacesRetry = 5 * time.Second
+
 // offer is a run of ops that asks to be appended: numbers first, first+1, … of one attachment.
 type offer struct {
 	from       *session.Attachment
@@ -80,7 +83,7 @@ func duplicateOf(se *sess, first, last uint64) *session.Refusal {
 func (s *state) place(d *decision, o *offer, at int64) {
 	sp, name := s.spaces[o.from.Space], o.from.Space
 	if sp == nil && len(s.spaces) >= s.maxSpaces {
-		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Cause: s.tooManySpaces(name)}
+		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Retry: spacesRetry, Late: true, Cause: s.tooManySpaces(name)}
 		return
 	}
 	first := firstDimension(o.dimensions[d.skip:])

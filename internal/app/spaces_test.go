@@ -1,0 +1,23 @@
+package app
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// Two sessions open while there is room for one space more; the second one's first write finds none.
+func TestAWriteThatFindsNoRoomForItsSpaceIsNacked(t *testing.T) {
+	s := startServer(t, t.TempDir(), flag("limits.spaces", "1"))
+	a, _ := join(t, s, &engramv1.Hello{Space: "a"})
+	b, _ := join(t, s, &engramv1.Hello{Space: "b"})
+	a.observe(1, seen("x", 1, 0))
+	a.ack(1)
+	b.observe(1, seen("y", 1, 0))
+	nack := until(b, (*engramv1.MemoryFlowResponse).GetNack)
+	assert.EqualValues(t, 1, nack.GetExpectedSequence())
+	assert.Equal(t, engramv1.Nack_REASON_RESOURCE_EXHAUSTED, nack.GetReason())
+	assert.Contains(t, nack.GetMessage(), "limit is 1")
+}
