@@ -13,7 +13,7 @@ import (
 
 // Limits of the state. What is beyond one is refused or the oldest goes, as the field it bounds says.
 const (
-	maxRejectedRanges = 1024             // kept a session; the oldest go, and it is noted up to where
+	maxRejectedRanges = 4096             // kept a session; the oldest go, and it is noted up to where
 	maxRemembered     = 100_000          // unary calls with a request id; the oldest go
 	rememberFor       = 10 * time.Minute // likewise
 	maxOneShot        = 1 << 16          // other unary calls: only as long as their own batches may still arrive
