@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -59,8 +60,18 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 	return st, nil
 }
 
-// greet says Hello and waits for the Welcome.
+// greet says Hello and waits for the Welcome. A Hello that found no server has raised no epoch and does not count.
 func (s *Session) greet(st *stream) (*engramv1.Welcome, error) {
+	w, err := s.hello(st)
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		s.mu.Lock()
+		s.hellos--
+		s.mu.Unlock()
+	}
+	return w, err
+}
+
+func (s *Session) hello(st *stream) (*engramv1.Welcome, error) {
 	s.mu.Lock()
 	hello := &engramv1.Hello{
 		Space: s.space, SessionId: s.ticket.SessionID, ResumeToken: s.ticket.Token, LastCommittedSequence: s.send.committed,

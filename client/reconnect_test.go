@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"io"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -201,6 +203,26 @@ func TestAnotherProgramInBetweenIsNoticedByItsEpoch(t *testing.T) {
 		observe(t, s, 2)
 		w.lose(io.EOF)
 		p.reopened(welcome(3, 2)) // one Hello of ours, two epochs later: the numbers 1 and 2 may be another's
+		<-s.Done()
+		assert.ErrorIs(t, s.Err(), ErrFenced)
+		assert.Zero(t, s.Stats().Committed)
+	})
+}
+
+// While the server is down, Hellos that reach nobody must not make room for another program's epoch: what that one has
+// stored would be taken for this session's own.
+func TestAnotherProgramIsNoticedAfterAnOutage(t *testing.T) {
+	bubble(t, func(p *script) {
+		t := p.t
+		s, w := p.open(SessionOptions{Linger: -1}, welcome(1, 0))
+		observe(t, s, 2)
+		w.lose(io.EOF)
+		for range 3 {
+			down := <-p.dials
+			down.hello()
+			down.lose(connect.NewError(connect.CodeUnavailable, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}))
+		}
+		p.reopened(welcome(3, 2))
 		<-s.Done()
 		assert.ErrorIs(t, s.Err(), ErrFenced)
 		assert.Zero(t, s.Stats().Committed)
