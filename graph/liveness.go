@@ -100,11 +100,18 @@ type batchBound struct {
 	items, bytes *planNode
 }
 
+// unknown is the bound behind a node that could not be made: it fits every window, so that nothing is reported that
+// only follows from that node.
+func unknown() batchBound { return batchBound{Window: Window{Items: -1, Bytes: -1}} }
+
 // checkLiveness refuses windows and lanes with which the graph could not run or could stop for good.
 func (p *plan) checkLiveness() {
 	if p.spec.Budget.Items <= 0 || p.spec.Budget.Bytes <= 0 {
 		p.report(p.spec.BudgetPos, "give at least 1 item and 1 byte", "the budget is %s", p.spec.Budget)
 		return
+	}
+	for _, n := range p.nodes {
+		n.batch = unknown()
 	}
 	holders := make([]*planNode, 0, len(p.order))
 	for _, n := range p.order {
@@ -112,6 +119,7 @@ func (p *plan) checkLiveness() {
 		known := n.Role == RoleSource || len(n.up) > 0 && len(n.up) == len(n.From)
 		n.judged = known && n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
 		if !n.judged || !p.checkLanes(n) {
+			p.checkBlind(n)
 			continue
 		}
 		in := p.input(n)
@@ -121,7 +129,23 @@ func (p *plan) checkLiveness() {
 			holders = append(holders, n)
 		}
 	}
+	for _, n := range p.nodes {
+		if !slices.Contains(p.order, n) { // on a cycle, or behind one
+			p.checkBlind(n)
+		}
+	}
 	p.checkHolders(holders)
+}
+
+// checkBlind checks the window of a node behind one that could not be judged, against what is known to come in: the
+// batches of the last node on the way that sets their size itself.
+func (p *plan) checkBlind(n *planNode) {
+	if n.built == nil || n.Role == RoleSource {
+		return
+	}
+	in := p.input(n)
+	p.checkWindow(n, in)
+	n.batch = p.output(n, in)
 }
 
 func (n *planNode) bounds() Bounds {
@@ -151,7 +175,7 @@ func (p *plan) checkLanes(n *planNode) bool {
 
 // input is the largest batch that comes into a node.
 func (p *plan) input(n *planNode) batchBound {
-	var in batchBound
+	in := unknown()
 	for i, up := range n.up {
 		if i == 0 {
 			in = up.batch
