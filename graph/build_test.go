@@ -151,6 +151,7 @@ var refusals = map[string]struct {
 		`p.yaml:1:9: the pipeline has no sink; hint: add a sink`,
 	}},
 	"unknown kind": {enough, chained(sink(9, "journal"), n(10, graph.RoleStage, "x", "jurnal", "admit")), []string{
+		`p.yaml:10:3: nothing reads from stage "x"; hint: let a stage or a sink read from it`,
 		`p.yaml:10:10: unknown kind of stage "jurnal"; hint: did you mean "journal"?`,
 		`p.yaml:10:20: "admit" is read by "journal" already: an item has one way through the graph, or it would be settled twice; hint: let "x" read from "journal", or give each a source of its own`,
 	}},

@@ -24,10 +24,24 @@ func (p *plan) resolveKinds() {
 	for _, n := range p.nodes {
 		n.kind = p.registry.Lookup(n.Role, n.Kind)
 		if n.kind == nil {
-			p.partial = true
 			p.report(n.KindPos, p.hintKind(n), "unknown kind of %s %q", n.Role, n.Kind)
+			n.kind = p.meantKind(n)
+			p.partial = p.partial || n.kind == nil
 		}
 	}
+}
+
+// meantKind is the kind that an unknown one seems to mean: that of the node's name, as when it is left out, else the
+// nearest. With it, what is wrong elsewhere is found in the same run. Nil: there is none.
+func (p *plan) meantKind(n *planNode) *Kind {
+	if k := p.registry.Lookup(n.Role, n.Name); k != nil {
+		return k
+	}
+	var names []string
+	for _, k := range p.registry.Kinds(n.Role) {
+		names = append(names, k.Name)
+	}
+	return p.registry.Lookup(n.Role, nearest(n.Kind, names))
 }
 
 func (p *plan) hintKind(n *planNode) string {

@@ -118,3 +118,38 @@ sinks:
 		assert.Contains(t, said[i], want)
 	}
 }
+
+// Each of these has two wiring mistakes, a misspelt key and a window that is too small: four findings in one run, at
+// these lines, whatever stands between them.
+func TestMistakesDoNotHideEachOther(t *testing.T) {
+	const (
+		good  = "version: 1\nlimts: { streams: 10 }\nsources:\n  rpc: { transport: rpc }\nstages:\n"
+		small = "  index: { from: journal, edge: { items: 7, bytes: 64MiB } }\n"
+	)
+	for name, c := range map[string]struct{ stages, lines string }{
+		"an unknown upstream and an unknown kind": {
+			"  decode: { from: rcp }\n  sequence: { from: decode }\n  admit: { from: sequence }\n  coalesce: { from: admit }\n" +
+				"  shard: { kind: shrad, from: coalesce }\n  journal: { from: shard }\n" + small +
+				"  notify: { from: index }\nsinks:\n  replies: { from: notify, to: origin }\n", "2 6 10 12",
+		},
+		"an unknown kind and a stage left out": {
+			"  decode: { from: rpc }\n  admit: { from: decode }\n  coalesce: { from: admit }\n  shard: { from: coalesce }\n" +
+				"  journal: { from: shard }\n" + small +
+				"  notify: { kind: notifier, from: index }\nsinks:\n  replies: { from: notify, to: origin }\n", "2 10 11 12",
+		},
+		"an unknown kind early and a misspelt upstream late": {
+			"  decode: { kind: decoder, from: rpc }\n  sequence: { from: decode }\n  admit: { from: sequence }\n  coalesce: { from: admit }\n" +
+				"  shard: { from: coalesce }\n  journal: { from: shard }\n" + small +
+				"  notify: { from: indx }\nsinks:\n  replies: { from: notify, to: origin }\n", "2 6 12 13",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := validate(t, good+c.stages)
+			var lines []string
+			for _, m := range regexp.MustCompile(`(?m)^pipeline\.yaml:(\d+):\d+: `).FindAllStringSubmatch(said, -1) {
+				lines = append(lines, m[1])
+			}
+			assert.Equal(t, c.lines, strings.Join(lines, " "), said)
+		})
+	}
+}
