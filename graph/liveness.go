@@ -118,29 +118,27 @@ func (p *plan) checkLiveness() {
 		// What follows a node that could not be judged cannot be judged either, nor what reads from who knows where.
 		known := n.Role == RoleSource || len(n.up) > 0 && len(n.up) == len(n.From)
 		n.judged = known && n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
-		if !n.judged || !p.checkLanes(n) {
-			p.checkBlind(n)
+		whole := n.judged && p.checkLanes(n)
+		p.checkSizes(n)
+		if !whole {
 			continue
 		}
-		in := p.input(n)
-		p.checkWindow(n, in)
-		n.batch = p.output(n, in)
 		if b := n.bounds(); n.Role != RoleSource && (b.HoldItems > 0 || b.HoldBytes > 0) {
 			holders = append(holders, n)
 		}
 	}
 	for _, n := range p.nodes {
 		if !slices.Contains(p.order, n) { // on a cycle, or behind one
-			p.checkBlind(n)
+			p.checkSizes(n)
 		}
 	}
 	p.checkHolders(holders)
 }
 
-// checkBlind checks the window of a node behind one that could not be judged, against what is known to come in: the
-// batches of the last node on the way that sets their size itself.
-func (p *plan) checkBlind(n *planNode) {
-	if n.built == nil || n.Role == RoleSource {
+// checkSizes checks the window of a node against what is known to come in, and finds what may come out. Behind a node
+// that could not be judged, that is what the last node on the way says which sets the size of its batches itself.
+func (p *plan) checkSizes(n *planNode) {
+	if n.built == nil {
 		return
 	}
 	in := p.input(n)

@@ -37,11 +37,15 @@ func (p *plan) meantKind(n *planNode) *Kind {
 	if k := p.registry.Lookup(n.Role, n.Name); k != nil {
 		return k
 	}
+	return p.registry.Lookup(n.Role, nearest(n.Kind, p.kindNames(n.Role)))
+}
+
+func (p *plan) kindNames(role Role) []string {
 	var names []string
-	for _, k := range p.registry.Kinds(n.Role) {
+	for _, k := range p.registry.Kinds(role) {
 		names = append(names, k.Name)
 	}
-	return p.registry.Lookup(n.Role, nearest(n.Kind, names))
+	return names
 }
 
 func (p *plan) hintKind(n *planNode) string {
@@ -50,11 +54,7 @@ func (p *plan) hintKind(n *planNode) string {
 			return fmt.Sprintf("%q is a kind of %s", n.Kind, role)
 		}
 	}
-	var names []string
-	for _, k := range p.registry.Kinds(n.Role) {
-		names = append(names, k.Name)
-	}
-	return DidYouMean(n.Kind, names)
+	return DidYouMean(n.Kind, p.kindNames(n.Role))
 }
 
 // resolveFrom connects the nodes and refuses what names nothing, names a sink, or reads what another reads.
