@@ -22,6 +22,11 @@ type plan struct {
 	needs  needs
 	found  Diagnostics
 	forks  []fork
+	cyclic map[edgeOf]bool // the edges of the cycles reported; true: the one that the report is about
+	// suggested holds the kinds of stage that a hint has said to add.
+	suggested map[string]bool
+	// extra holds the nodes that do again what another does; a report has said so.
+	extra map[*planNode]bool
 	// misread holds the nodes that read what they cannot: what only follows from that is not reported.
 	misread map[*planNode]bool
 	// partial says that some node could not be made, so that what seems to be missing may be that node's.
@@ -50,6 +55,7 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 	p := &plan{
 		spec: s, registry: r, options: opts, log: opts.Logger,
 		budget: NewBudget(s.Budget), byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
+		cyclic: make(map[edgeOf]bool), suggested: make(map[string]bool), extra: make(map[*planNode]bool),
 	}
 	p.resolveNames()
 	p.resolveKinds()

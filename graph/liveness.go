@@ -51,7 +51,6 @@ func (n *planNode) way() []*planNode {
 // checkCharges refuses a way from a source to a sink on which the budget is charged never or twice. Each source has
 // one way, since an output has one reader.
 func (p *plan) checkCharges() {
-	reported := make(map[*planNode]bool)
 	for _, source := range p.order {
 		if source.Role != RoleSource {
 			continue
@@ -63,8 +62,8 @@ func (p *plan) checkCharges() {
 			case n.kind == nil || !n.kind.Doc.Traits.Charges:
 			case charging == nil:
 				charging = n
-			case !reported[n]:
-				reported[n] = true
+			case !p.extra[n]:
+				p.extra[n] = true
 				p.report(n.Pos, fmt.Sprintf("remove %q or %q", charging.Name, n.Name),
 					"%q charges the budget for what %q has charged already", n.Name, charging.Name)
 			}
@@ -83,6 +82,7 @@ func (p *plan) hintCharge() string {
 	for _, role := range []Role{RoleStage, RoleSource} {
 		for _, k := range p.registry.Kinds(role) {
 			if k.Doc.Traits.Charges {
+				p.suggested[k.Name] = true
 				names = append(names, withArticle(k.Name))
 			}
 		}

@@ -15,6 +15,9 @@ func (p *plan) checkTypes() {
 				continue
 			}
 			p.misread[n] = true
+			if p.cyclic[edgeOf{up, n}] {
+				continue
+			}
 			takes, gives := typeNames(n.kind.In, up.kind.Out)
 			p.report(n.fromPos(up), p.hintConvert(up, n), "%q takes %s, but %q gives %s", n.Name, takes, up.Name, gives)
 		}
@@ -25,7 +28,12 @@ func (p *plan) checkTypes() {
 // pipeline that gives what is taken.
 func (p *plan) hintConvert(up, n *planNode) string {
 	if chain := p.conversion(up.kind.Out, n.kind.In); chain != nil {
-		return fmt.Sprintf("put %s between them", strings.Join(chain, " and "))
+		stages := make([]string, len(chain))
+		for i, k := range chain {
+			p.suggested[k] = true
+			stages[i] = withArticle(k) + " stage"
+		}
+		return fmt.Sprintf("put %s between them", strings.Join(stages, " and "))
 	}
 	var givers []string
 	for _, other := range p.nodes {
@@ -39,7 +47,7 @@ func (p *plan) hintConvert(up, n *planNode) string {
 	return ""
 }
 
-// conversion searches breadth first for the kinds, in order, that make `to` of `from`, as `a "decode" stage`.
+// conversion searches breadth first for the kinds, in order, that make `to` of `from`.
 func (p *plan) conversion(from, to reflect.Type) []string {
 	type step struct {
 		at    reflect.Type
@@ -52,7 +60,7 @@ func (p *plan) conversion(from, to reflect.Type) []string {
 			if k.In != s.at || seen[k.Out] {
 				continue
 			}
-			names := append(slices.Clip(s.names), withArticle(k.Name)+" stage")
+			names := append(slices.Clip(s.names), k.Name)
 			if k.Out == to {
 				return names
 			}

@@ -101,7 +101,7 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	switch {
 	case up == nil:
 		p.misread[n] = true
-		p.report(from.Pos, DidYouMean(from.Name, p.outputs()), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
+		p.report(from.Pos, p.hintAbsent(from.Name), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
 	case up.Role == RoleSink:
 		p.report(from.Pos, "read from what the sink reads from", "%s %q reads from the sink %q, which has no output", n.Role, n.Name, up.Name)
 	case slices.Contains(n.up, up):
@@ -114,16 +114,36 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	}
 }
 
+// absent returns the kind of a stage that was left out: one that is not there, has the name of a kind, and is no
+// misspelling of one that is there. Nil for any other name.
+func (p *plan) absent(name string) *Kind {
+	if p.byName[name] != nil || nearest(name, p.outputs()) != "" {
+		return nil
+	}
+	return p.registry.Lookup(RoleStage, name)
+}
+
+func (p *plan) hintAbsent(name string) string {
+	if k := p.absent(name); k != nil {
+		p.suggested[k.Name] = true
+		return fmt.Sprintf("add %s stage", withArticle(name))
+	}
+	return DidYouMean(name, p.outputs())
+}
+
 // fork is an output with a second reader.
 type fork struct {
 	up, first, second *planNode
 	pos               Position
 }
 
-// checkForks refuses a second reader of an output; one that cannot take it anyway has been told so already.
+// checkForks refuses a second reader of an output; one that cannot take it anyway has been told so already, and an edge
+// that closes a cycle has been told too: without it there may be one reader left.
 func (p *plan) checkForks() {
 	for _, f := range p.forks {
-		if p.misread[f.second] {
+		_, first := p.cyclic[edgeOf{f.up, f.first}]
+		_, second := p.cyclic[edgeOf{f.up, f.second}]
+		if p.misread[f.second] || first || second {
 			continue
 		}
 		p.misread[f.second] = true
@@ -161,11 +181,17 @@ func (p *plan) checkEnds() {
 	}
 }
 
-// meant says whether a node that reads something wrong takes what n gives.
+// meant says whether a node that reads something wrong takes what n gives, or a stage that it reads from and that was
+// left out would.
 func (p *plan) meant(n *planNode) bool {
 	for reader := range p.misread {
 		if n.kind == nil || reader.kind == nil || reader.kind.In == n.kind.Out {
 			return true
+		}
+		for _, from := range reader.From {
+			if k := p.absent(from.Name); k != nil && k.In == n.kind.Out {
+				return true
+			}
 		}
 	}
 	return false
@@ -177,6 +203,9 @@ func (p *plan) start() Position {
 	}
 	return p.spec.Nodes[0].Pos
 }
+
+// edgeOf is the way from a node to one of its readers.
+type edgeOf struct{ up, reader *planNode }
 
 // sort orders the nodes topologically and refuses cycles, naming the path of each.
 func (p *plan) sort() {
@@ -222,8 +251,23 @@ func (p *plan) reportCycle(n *planNode, seen map[*planNode]bool) {
 	names := make([]string, len(path))
 	for i, m := range path {
 		names[i] = fmt.Sprintf("%q", m.Name)
+		if i > 0 {
+			p.cyclic[edgeOf{path[i-1], m}] = i == len(path)-1
+		}
 	}
-	p.report(n.fromPos(path[len(path)-2]), "let one of them read from elsewhere: a graph has no cycles", "cycle: %s", strings.Join(names, " → "))
+	p.report(n.fromPos(path[len(path)-2]), hintCycle(path), "cycle: %s", strings.Join(names, " → "))
+}
+
+// hintCycle says how to break a cycle: a path whose last node is its first.
+func hintCycle(path []*planNode) string {
+	switch n := path[0]; {
+	case len(path) > 2:
+		return "let one of them read from elsewhere: a graph has no cycles"
+	case len(n.From) > 1:
+		return fmt.Sprintf("remove it: %q cannot read what it gives itself", n.Name)
+	default:
+		return fmt.Sprintf("let %q read from what comes before it", n.Name)
+	}
 }
 
 // leftover returns an upstream that the sort left over too.

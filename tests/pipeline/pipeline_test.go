@@ -153,3 +153,56 @@ func TestMistakesDoNotHideEachOther(t *testing.T) {
 		})
 	}
 }
+
+// One mistake is one finding, with what to do about it, however much follows from it.
+func TestOneMistakeIsOneFinding(t *testing.T) {
+	const good = `version: 1
+sources:
+  rpc: { transport: rpc }
+stages:
+  decode: { from: rpc }
+  sequence: { from: decode }
+  admit: { from: sequence }
+  coalesce: { from: admit }
+  shard: { from: coalesce }
+  journal: { from: shard }
+  index: { from: journal }
+  notify: { from: index }
+sinks:
+  replies: { from: notify, to: origin }
+`
+	require.Empty(t, validate(t, good))
+	for _, c := range []struct{ old, new, want string }{
+		{"  admit: { from: sequence }\n", "", `7:21: stage "coalesce" reads from "admit", which is not there; hint: add an "admit" stage`},
+		{
+			"  admit: { from: sequence }\n  coalesce: { from: admit }\n", "  coalesce: { from: sequence }\n",
+			`3:3: nothing between "rpc" and "replies" charges the budget, so memory has no bound; hint: put an "admit" between them`,
+		},
+		{"  index: { from: journal }\n", "", `11:19: stage "notify" reads from "index", which is not there; hint: add an "index" stage`},
+		{
+			"  index: { from: journal }\n  notify: { from: index }\n", "  notify: { from: journal }\n",
+			`11:19: "notify" takes Applied, but "journal" gives Appended; hint: put an "index" stage between them`,
+		},
+		{"  journal: { from: shard }\n", "", `10:18: stage "index" reads from "journal", which is not there; hint: add a "journal" stage`},
+		{"  notify: { from: index }\n", "", `13:20: sink "replies" reads from "notify", which is not there; hint: add a "notify" stage`},
+		{
+			"coalesce: { from: admit }", "coalesce: { from: [admit, journal] }",
+			`8:29: cycle: "coalesce" → "shard" → "journal" → "coalesce"; hint: let one of them read from elsewhere: a graph has no cycles`,
+		},
+		{
+			"coalesce: { from: admit }", "coalesce: { from: [admit, coalesce] }",
+			`8:29: cycle: "coalesce" → "coalesce"; hint: remove it: "coalesce" cannot read what it gives itself`,
+		},
+		{
+			"  notify: { from: index }", "  index2: { kind: index, from: index }\n  notify: { from: index2 }",
+			`12:32: "index2" takes Appended, but "index" gives Applied; hint: "index2" can read from "journal"`,
+		},
+		{
+			"  coalesce: { from: admit }", "  admit2: { kind: admit, from: admit }\n  coalesce: { from: admit2 }",
+			`8:3: "admit2" charges the budget for what "admit" has charged already; hint: remove "admit" or "admit2"`,
+		},
+	} {
+		require.Contains(t, good, c.old)
+		assert.Equal(t, "pipeline.yaml:"+c.want+"\n", validate(t, strings.Replace(good, c.old, c.new, 1)))
+	}
+}
