@@ -33,6 +33,6 @@ func final(e *Error) bool {
 		connect.CodeDataLoss:
 		return true
 	default:
-		return e.Is(ErrFenced) || e.Reason == reasonProtocol
+		return e.Is(ErrFenced) || e.Reason == reasonProtocol || e.Reason == reasonTooLarge
 	}
 }

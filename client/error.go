@@ -84,7 +84,7 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Retryable() bool {
 	switch e.Code {
 	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
-		return !e.Is(ErrFenced)
+		return !e.Is(ErrFenced) && e.Reason != reasonTooLarge
 	default:
 		return false
 	}
@@ -195,6 +195,9 @@ func atIndex(err error, i int) error {
 	}
 	return err
 }
+
+// reasonTooLarge marks a message over the server's limit: the same message has no better chance later.
+const reasonTooLarge = "MESSAGE_TOO_LARGE"
 
 // reasonProtocol marks a server that broke the protocol; going on could lose or double observations.
 const reasonProtocol = "PROTOCOL_VIOLATION"

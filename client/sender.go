@@ -305,7 +305,7 @@ func (s *sender) resume(through uint64, rejected []RejectedError, tell func(it *
 func (s *sender) checkSizes() error {
 	for i := range s.items {
 		if s.items[i].bytes > s.largest() {
-			return &Error{Op: "resume session", Code: connect.CodeFailedPrecondition, Reason: "MESSAGE_TOO_LARGE", Message: fmt.Sprintf(
+			return &Error{Op: "resume session", Code: connect.CodeFailedPrecondition, Reason: reasonTooLarge, Message: fmt.Sprintf(
 				"observation %d has %d bytes, the server now takes %d", s.committed+1+uint64(i), s.items[i].bytes, s.largest())}
 		}
 	}

@@ -158,7 +158,7 @@ func TestMessagesOverTheLimitAndGarbage(t *testing.T) {
 	f.observe(2, seen(big, 1, 0))
 	err := f.failure()
 	assert.Equal(t, connect.CodeResourceExhausted, err.Code())
-	assert.Contains(t, err.Message(), "65536", "the error says the limit")
+	assert.Contains(t, err.Message(), "limits.message_bytes of 65536", "the error says the limit")
 
 	_, err2 := memoryClient(t, s).Observe(t.Context(), connect.NewRequest(&engramv1.ObserveRequest{
 		Space: "faces", Observations: []*engramv1.Observation{seen(big, 1, 0)},

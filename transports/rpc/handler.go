@@ -29,7 +29,7 @@ type Options struct {
 func (s *Source) Handler(o Options) http.Handler {
 	server := transports.NewServer(s.hub, s.services, o.Limits)
 	shared := []connect.HandlerOption{
-		connect.WithReadMaxBytes(o.Limits.MessageBytes),
+		connect.WithReadMaxBytes(o.Limits.MessageBytes), gzipUpTo(o.Limits.MessageBytes),
 		connect.WithInterceptors(errorInterceptor{}, validation{}),
 		connect.WithRecover(recovered(s.services.Logger)),
 	}
@@ -51,7 +51,7 @@ func (s *Source) Handler(o Options) http.Handler {
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, shared...))
 	mux.Handle(grpchealth.NewHandler(o.Health, shared...))
-	return withControl(onlyProtocols(s.config.Protocols, mux))
+	return withControl(onlyProtocols(s.config.Protocols, limitMessages(o.Limits.MessageBytes, mux)))
 }
 
 // Services names the services that are served, for health checks.
