@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -44,7 +43,7 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 			"%s did not answer within %v", s.client.address, welcomeTimeout)})
 	})
 	st.wire = s.dial(st.ctx) //nolint:contextcheck // a stream outlives the call that opens it
-	welcome, err := s.greet(st)
+	welcome, err := s.hello(st)
 	timer.Stop()
 	if !unlink() && err == nil {
 		err = context.Cause(ctx)
@@ -60,23 +59,13 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 	return st, nil
 }
 
-// greet says Hello and waits for the Welcome. A Hello that found no server has raised no epoch and does not count.
-func (s *Session) greet(st *stream) (*engramv1.Welcome, error) {
-	w, err := s.hello(st)
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		s.mu.Lock()
-		s.hellos--
-		s.mu.Unlock()
-	}
-	return w, err
-}
-
+// hello says Hello and waits for the Welcome.
 func (s *Session) hello(st *stream) (*engramv1.Welcome, error) {
 	s.mu.Lock()
 	hello := &engramv1.Hello{
 		Space: s.space, SessionId: s.ticket.SessionID, ResumeToken: s.ticket.Token, LastCommittedSequence: s.send.committed,
+		WriterId: s.writer,
 	}
-	s.hellos++
 	s.mu.Unlock()
 	if s.options.DetachTTL > 0 {
 		hello.DetachTtl = durationpb.New(s.options.DetachTTL)
@@ -106,15 +95,19 @@ func (s *Session) hello(st *stream) (*engramv1.Welcome, error) {
 func (s *Session) welcome(st *stream, w *engramv1.Welcome) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.checkEpoch(w); err != nil {
-		return err
+	first := s.since == 0
+	if !first && w.GetHeldSince() > s.since {
+		// Another program held the session since this one's first stream: the numbers up to committed_through may not be
+		// ours, and dropping them from the buffer could lose observations.
+		return fenced()
 	}
 	s.applyLimits(st, w.GetLimits())
-	first := s.epoch == 0
 	if err := s.catchUp(first, w); err != nil {
 		return err
 	}
-	s.epoch, s.hellos = w.GetEpoch(), 0
+	if first {
+		s.since = w.GetEpoch()
+	}
 	s.ticket.SessionID = w.GetSessionId()
 	if token := w.GetResumeToken(); len(token) > 0 {
 		s.ticket.Token = token
@@ -130,16 +123,6 @@ func (s *Session) welcome(st *stream, w *engramv1.Welcome) error {
 		st.cancel(&Error{Op: "session", Code: connect.CodeUnavailable, Message: "nothing heard from " + s.client.address + " for too long"})
 	})
 	st.lastSent = time.Now()
-	return nil
-}
-
-// checkEpoch finds out whether another program held the session since this one's last stream. Each Hello of ours raises
-// the epoch by at most one (its Welcome may have been lost), so a higher one was somebody else's; then the numbers up to
-// committed_through may not be ours, and dropping them from the buffer could lose observations.
-func (s *Session) checkEpoch(w *engramv1.Welcome) error {
-	if s.epoch > 0 && w.GetEpoch() > s.epoch+s.hellos {
-		return fenced()
-	}
 	return nil
 }
 

@@ -125,6 +125,11 @@ func welcome(epoch, committed uint64) *engramv1.Welcome {
 	}
 }
 
+func heldSince(w *engramv1.Welcome, epoch uint64) *engramv1.Welcome {
+	w.HeldSince = epoch
+	return w
+}
+
 func withCredit(w *engramv1.Welcome, limit uint64) *engramv1.Welcome {
 	w.Credit.SequenceLimit = limit
 	return w

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -41,8 +42,8 @@ type Session struct {
 	send    sender        // guarded by mu, like all below
 	recalls recalls       //
 	ticket  Ticket        // its Committed is not kept up; see Ticket
-	epoch   uint64        // of the newest stream
-	hellos  uint64        // sent since epoch was learnt
+	writer  string        // names this program to the server, in each Hello
+	since   uint64        // the epoch of the first stream; 0: there was none yet
 	limits  sessionLimits // of the newest stream
 	ending  *ending       // set by Close and Detach
 	err     error         // why the session failed
@@ -75,7 +76,7 @@ func (c *Client) Open(ctx context.Context, space string, options SessionOptions)
 func (c *Client) open(ctx context.Context, space string, options SessionOptions, dial func(context.Context) wire) (*Session, error) {
 	o := options.withDefaults()
 	s := &Session{
-		space: space, options: o, client: c, dial: dial,
+		space: space, options: o, client: c, dial: dial, writer: rand.Text(),
 		wake: make(chan struct{}, 1), over: make(chan struct{}),
 		refused: newRefusals(),
 		send:    sender{bufferItems: o.BufferItems, bufferBytes: o.BufferBytes, maxBatch: o.MaxBatch, linger: o.Linger},

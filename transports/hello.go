@@ -53,6 +53,7 @@ func (s *Server) open(ctx context.Context, conn Conn, hello *engramv1.Hello) (*s
 	grant, err := s.Journal.Get().OpenSession(ctx, session.OpenRequest{
 		Space: hello.GetSpace(), SessionID: hello.GetSessionId(), Token: hello.GetResumeToken(),
 		LastCommitted: hello.GetLastCommittedSequence(), DetachTTL: hello.GetDetachTtl().AsDuration(),
+		Writer: hello.GetWriterId(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +81,7 @@ func (s *Server) welcome(st *stream, grant session.Grant, hello *engramv1.Hello)
 	}
 	return &engramv1.Welcome{
 		SessionId: grant.SessionID, ResumeToken: token, Epoch: grant.Epoch, Resumed: grant.Resumed,
-		CommittedThrough: grant.Committed, Rejected: rejectionsToWire(grant.Rejected, 0),
+		HeldSince: grant.HeldSince, CommittedThrough: grant.Committed, Rejected: rejectionsToWire(grant.Rejected, 0),
 		Credit: creditToWire(st.credit.first(grant.Committed)), ServerInstance: s.hub.instance,
 		Limits: &engramv1.Limits{
 			MaxBatchObservations: memory.MaxBatch, MaxMessageBytes: uint32(s.limits.MessageBytes),

@@ -91,6 +91,38 @@ func TestResumeAfterARestart(t *testing.T) {
 	assert.InDelta(t, 1, hits[0].GetScore(), 1e-6)
 }
 
+// A writer learns whether another held the session meanwhile, over restarts too, and whatever Hellos were lost.
+func TestAWriterLearnsOfOthersInItsSession(t *testing.T) {
+	dir := t.TempDir()
+	s := startServer(t, dir)
+	_, welcome := join(t, s, &engramv1.Hello{Space: "faces", WriterId: "first"})
+	assert.Equal(t, uint64(1), welcome.GetHeldSince())
+	for epoch, step := range []struct {
+		writer  string
+		since   uint64
+		restart bool
+	}{
+		{writer: "first", since: 1},
+		{writer: "first", since: 1, restart: true},
+		{writer: "second", since: 4},
+		{writer: "second", since: 4, restart: true},
+		{writer: "first", since: 6},
+		{writer: "", since: 7},
+		{writer: "", since: 8}, // nobody's name is no proof of being the same
+		{writer: "first", since: 9},
+	} {
+		if step.restart {
+			stop(t, s)
+			s = startServer(t, dir)
+		}
+		_, again := join(t, s, &engramv1.Hello{
+			Space: "faces", SessionId: welcome.GetSessionId(), ResumeToken: welcome.GetResumeToken(), WriterId: step.writer,
+		})
+		assert.Equal(t, uint64(epoch+2), again.GetEpoch())
+		assert.Equal(t, step.since, again.GetHeldSince(), "epoch %d", epoch+2)
+	}
+}
+
 func TestTheOlderOfTwoClientsIsFenced(t *testing.T) {
 	s := startServer(t, t.TempDir())
 	older, welcome := join(t, s, faces())

@@ -57,6 +57,7 @@ type OpenRequest struct {
 	Token         []byte
 	LastCommitted uint64        // the last number the client saw committed
 	DetachTTL     time.Duration // how long the session outlives its stream; 0: the server's default
+	Writer        string        // names the program that writes; may be empty
 }
 
 // Grant is an opened or resumed session. Its epoch is durable; everything up to Committed is durable, and findable
@@ -65,6 +66,7 @@ type Grant struct {
 	SessionID string
 	Token     []byte // of a new session; nil on resume: only its hash is stored
 	Epoch     uint64
+	HeldSince uint64 // the epoch since which the request's Writer alone has held the session
 	Resumed   bool
 	Committed uint64
 	Version   memory.Version

@@ -63,7 +63,7 @@ func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (session.G
 		return session.Grant{}, change{}, err
 	}
 	token := randomBytes(tokenBytes)
-	r := &openedRecord{Session: sessionPrefix + newID(), Space: q.Space, TokenHash: sha256.Sum256(token), TTL: ttl}
+	r := &openedRecord{Session: sessionPrefix + newID(), Space: q.Space, TokenHash: sha256.Sum256(token), TTL: ttl, Writer: q.Writer}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
@@ -76,7 +76,7 @@ func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (session.G
 		return session.Grant{}, change{}, err
 	}
 	s.presence.attach(r.Session, 1)
-	return session.Grant{SessionID: r.Session, Token: token, Epoch: 1, DetachTTL: ttl}, c, nil
+	return session.Grant{SessionID: r.Session, Token: token, Epoch: 1, HeldSince: 1, DetachTTL: ttl}, c, nil
 }
 
 func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (session.Grant, change, error) {
@@ -98,7 +98,7 @@ func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (session.Gr
 	se := s.state.sessions[r.Session]
 	s.presence.attach(se.id, se.epoch)
 	return session.Grant{
-		SessionID: se.id, Epoch: se.epoch, Resumed: true, Committed: se.expected - 1, Version: se.version,
+		SessionID: se.id, Epoch: se.epoch, HeldSince: se.heldSince, Resumed: true, Committed: se.expected - 1, Version: se.version,
 		Rejected: rejectedWithin(se.rejected, q.LastCommitted+1, se.expected-1), DetachTTL: se.ttl,
 	}, c, nil
 }

@@ -180,7 +180,7 @@ func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, e
 			WithField("hello.last_committed_sequence").WithReason("REJECTIONS_FORGOTTEN").
 			WithHint("Get tells what of it is stored; open a new session, and read acks while sending")
 	}
-	return &resumedRecord{Session: se.id, Epoch: se.epoch + 1, LastCommitted: q.LastCommitted, At: at}, nil
+	return &resumedRecord{Session: se.id, Epoch: se.epoch + 1, LastCommitted: q.LastCommitted, At: at, Writer: q.Writer}, nil
 }
 
 // settleTTL settles how long a new session outlives its stream; a client that does not ask gets usual.

@@ -24,8 +24,8 @@ const (
 //
 //	unit     | space | incarnation | session | epoch | first sequence | count | base version | flags | received | rejected runs |
 //	space    | space | incarnation | dimension | metric | created |
-//	opened   | session | space | token hash, 32 bytes | detach ttl | time |
-//	resumed  | session | epoch | last committed | time |
+//	opened   | session | space | token hash, 32 bytes | detach ttl | time | writer |
+//	resumed  | session | epoch | last committed | time | writer |
 //	ended    | session | epoch | time |
 //
 // Rejected runs say which ops of a unit are rejected, run-length encoded: | n | n × (skip, count, code, reason, field) |,
@@ -71,6 +71,7 @@ type openedRecord struct {
 	TokenHash [32]byte
 	TTL       time.Duration
 	At        int64
+	Writer    string
 }
 
 // resumedRecord begins an epoch. LastCommitted is what the client knows to be committed: rejections up to it need not
@@ -80,6 +81,7 @@ type resumedRecord struct {
 	Epoch         uint64
 	LastCommitted uint64
 	At            int64
+	Writer        string
 }
 
 type endedRecord struct {
@@ -189,7 +191,8 @@ func (o *openedRecord) append(dst []byte) []byte {
 	dst = appendString(dst, o.Space)
 	dst = append(dst, o.TokenHash[:]...)
 	dst = binary.AppendUvarint(dst, uint64(o.TTL))
-	return binary.AppendVarint(dst, o.At)
+	dst = binary.AppendVarint(dst, o.At)
+	return appendString(dst, o.Writer)
 }
 
 func (r *reader) opened() *openedRecord {
@@ -199,7 +202,7 @@ func (r *reader) opened() *openedRecord {
 	if ttl > math.MaxInt64 {
 		r.fail()
 	}
-	o.TTL, o.At = time.Duration(ttl), r.varint()
+	o.TTL, o.At, o.Writer = time.Duration(ttl), r.varint(), r.string()
 	return o
 }
 
@@ -207,11 +210,14 @@ func (e *resumedRecord) append(dst []byte) []byte {
 	dst = appendString(dst, e.Session)
 	dst = binary.AppendUvarint(dst, e.Epoch)
 	dst = binary.AppendUvarint(dst, e.LastCommitted)
-	return binary.AppendVarint(dst, e.At)
+	dst = binary.AppendVarint(dst, e.At)
+	return appendString(dst, e.Writer)
 }
 
 func (r *reader) resumed() *resumedRecord {
-	return &resumedRecord{Session: r.string(), Epoch: r.uvarint(), LastCommitted: r.uvarint(), At: r.varint()}
+	return &resumedRecord{
+		Session: r.string(), Epoch: r.uvarint(), LastCommitted: r.uvarint(), At: r.varint(), Writer: r.string(),
+	}
 }
 
 func (e *endedRecord) append(dst []byte) []byte {

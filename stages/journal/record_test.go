@@ -104,10 +104,13 @@ func anyRecord() *rapid.Generator[record] {
 		case 3:
 			return &openedRecord{
 				Session: id, Space: name, TokenHash: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "hash")),
-				TTL: time.Duration(rapid.Int64Min(0).Draw(t, "ttl")), At: at,
+				TTL: time.Duration(rapid.Int64Min(0).Draw(t, "ttl")), At: at, Writer: rapid.String().Draw(t, "writer"),
 			}
 		case 4:
-			return &resumedRecord{Session: id, Epoch: n.Draw(t, "epoch"), LastCommitted: rapid.Uint64().Draw(t, "last"), At: at}
+			return &resumedRecord{
+				Session: id, Epoch: n.Draw(t, "epoch"), LastCommitted: rapid.Uint64().Draw(t, "last"), At: at,
+				Writer: rapid.String().Draw(t, "writer"),
+			}
 		}
 		return &endedRecord{Session: id, Epoch: n.Draw(t, "epoch"), At: at}
 	})

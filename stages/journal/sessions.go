@@ -13,7 +13,8 @@ func (s *state) applyOpened(lsn log.LSN, r *openedRecord) error {
 	now := s.now
 	s.tick(r.At)
 	s.sessions[r.Session] = &sess{
-		id: r.Session, space: r.Space, epoch: 1, expected: 1, tokenHash: r.TokenHash, ttl: r.TTL, opened: r.At,
+		id: r.Session, space: r.Space, epoch: 1, writer: r.Writer, heldSince: 1, expected: 1,
+		tokenHash: r.TokenHash, ttl: r.TTL, opened: r.At,
 	}
 	s.done(lsn, nil, func() {
 		delete(s.sessions, r.Session)
@@ -30,6 +31,9 @@ func (s *state) applyResumed(lsn log.LSN, r *resumedRecord) error {
 	before, now := *se, s.now
 	s.tick(r.At)
 	se.epoch = r.Epoch
+	if r.Writer == "" || r.Writer != se.writer {
+		se.writer, se.heldSince = r.Writer, r.Epoch
+	}
 	se.rejected = rejectedWithin(se.rejected, r.LastCommitted+1, se.expected)
 	s.done(lsn, nil, func() { *se, s.now = before, now })
 	return nil

@@ -52,6 +52,8 @@ type sess struct {
 	id        string
 	space     string
 	epoch     uint64
+	writer    string // of the epoch; may be empty
+	heldSince uint64 // the epoch since which writer alone has held it
 	expected  uint64 // E: the next sequence number
 	tokenHash [32]byte
 	ttl       time.Duration

@@ -389,13 +389,17 @@ type Hello struct {
 	// When the client lets go of what it keeps to send again. The default is committed.
 	AckLevel       AckLevel       `protobuf:"varint,5,opt,name=ack_level,json=ackLevel,proto3,enum=engram.v1.AckLevel" json:"ack_level,omitempty"`
 	OverloadPolicy OverloadPolicy `protobuf:"varint,6,opt,name=overload_policy,json=overloadPolicy,proto3,enum=engram.v1.OverloadPolicy" json:"overload_policy,omitempty"`
-	// How long the session outlives its stream: 60 s to 7 days. Unset: the server decides, 1 h by default.
+	// How long the session outlives its stream: 60 s to 7 days. Unset: the server decides, 1 h by default. Not read on a
+	// resume: it stays what the session was opened with.
 	DetachTtl *durationpb.Duration `protobuf:"bytes,7,opt,name=detach_ttl,json=detachTtl,proto3" json:"detach_ttl,omitempty"`
 	// The key, for clients that cannot set a header, such as pages on a WebSocket.
 	BearerToken string `protobuf:"bytes,8,opt,name=bearer_token,json=bearerToken,proto3" json:"bearer_token,omitempty"`
 	// Hits the client is ready to take, counted from the start of this epoch; raised with ACTION_CREDIT. 0: no limit.
 	// Required on a WebSocket, where a page has no other way to hold the server back.
-	ResultLimit   uint64 `protobuf:"varint,9,opt,name=result_limit,json=resultLimit,proto3" json:"result_limit,omitempty"`
+	ResultLimit uint64 `protobuf:"varint,9,opt,name=result_limit,json=resultLimit,proto3" json:"result_limit,omitempty"`
+	// Names the writer: a random value, the same in each Hello of one running program. With it, Welcome.held_since tells
+	// whether another has held the session meanwhile.
+	WriterId      string `protobuf:"bytes,10,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +497,13 @@ func (x *Hello) GetResultLimit() uint64 {
 	return 0
 }
 
+func (x *Hello) GetWriterId() string {
+	if x != nil {
+		return x.WriterId
+	}
+	return ""
+}
+
 // Welcome answers Hello. Nothing is sent before it.
 type Welcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -515,8 +526,12 @@ type Welcome struct {
 	Limits *Limits `protobuf:"bytes,9,opt,name=limits,proto3" json:"limits,omitempty"`
 	// Changes with every start of the server.
 	ServerInstance string `protobuf:"bytes,10,opt,name=server_instance,json=serverInstance,proto3" json:"server_instance,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The epoch since which Hello.writer_id alone has held the session; this epoch, without a writer_id. If it is above
+	// the epoch of the writer's first Welcome, another writer was there: what is committed may be that one's, so what the
+	// buffer holds under the same numbers must not be dropped for it.
+	HeldSince     uint64 `protobuf:"varint,11,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -617,6 +632,13 @@ func (x *Welcome) GetServerInstance() string {
 		return x.ServerInstance
 	}
 	return ""
+}
+
+func (x *Welcome) GetHeldSince() uint64 {
+	if x != nil {
+		return x.HeldSince
+	}
+	return 0
 }
 
 // Limits are what the server holds this stream to.
@@ -2713,7 +2735,7 @@ var File_engram_v1_flow_proto protoreflect.FileDescriptor
 
 const file_engram_v1_flow_proto_rawDesc = "" +
 	"\n" +
-	"\x14engram/v1/flow.proto\x12\tengram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16engram/v1/memory.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x03\n" +
+	"\x14engram/v1/flow.proto\x12\tengram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16engram/v1/memory.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x04\n" +
 	"\x05Hello\x127\n" +
 	"\x05space\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18@2\x16^[a-z0-9][a-z0-9._-]*$R\x05space\x12&\n" +
 	"\n" +
@@ -2726,7 +2748,9 @@ const file_engram_v1_flow_proto_rawDesc = "" +
 	"detach_ttl\x18\a \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xf5$2\x02\b<R\tdetachTtl\x12+\n" +
 	"\fbearer_token\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80@R\vbearerToken\x12!\n" +
-	"\fresult_limit\x18\t \x01(\x04R\vresultLimit\"\x82\x03\n" +
+	"\fresult_limit\x18\t \x01(\x04R\vresultLimit\x12$\n" +
+	"\twriter_id\x18\n" +
+	" \x01(\tB\a\xbaH\x04r\x02\x18@R\bwriterId\"\xa1\x03\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12!\n" +
@@ -2739,7 +2763,9 @@ const file_engram_v1_flow_proto_rawDesc = "" +
 	"\x06credit\x18\b \x01(\v2\x11.engram.v1.CreditR\x06credit\x12)\n" +
 	"\x06limits\x18\t \x01(\v2\x11.engram.v1.LimitsR\x06limits\x12'\n" +
 	"\x0fserver_instance\x18\n" +
-	" \x01(\tR\x0eserverInstance\"\xc2\x02\n" +
+	" \x01(\tR\x0eserverInstance\x12\x1d\n" +
+	"\n" +
+	"held_since\x18\v \x01(\x04R\theldSince\"\xc2\x02\n" +
 	"\x06Limits\x124\n" +
 	"\x16max_batch_observations\x18\x01 \x01(\rR\x14maxBatchObservations\x12*\n" +
 	"\x11max_message_bytes\x18\x02 \x01(\rR\x0fmaxMessageBytes\x124\n" +
