@@ -34,6 +34,7 @@ type Recall struct {
 // Limits bound what clients may open and send.
 type Limits struct {
 	Streams      int            `yaml:"streams"`       // open streams
+	Calls        int            `yaml:"calls"`         // unary calls at work
 	MessageBytes graph.ByteSize `yaml:"message_bytes"` // of one message on the wire
 	Spaces       int            `yaml:"spaces"`
 }
@@ -52,6 +53,7 @@ const (
 	maxQueue        = 1 << 20
 	maxHits         = 10000 // the protocol's
 	maxStreams      = 1 << 20
+	maxCalls        = 1 << 20
 	maxSpaces       = 10_000_000
 )
 
@@ -80,6 +82,7 @@ func (s *Settings) check(report func(path, message, hint string)) {
 	between(report, "recall.queue", s.Recall.Queue, 0, maxQueue)
 	between(report, "recall.max_limit", s.Recall.MaxLimit, 1, maxHits)
 	between(report, "limits.streams", s.Limits.Streams, 1, maxStreams)
+	between(report, "limits.calls", s.Limits.Calls, 1, maxCalls)
 	between(report, "limits.message_bytes", s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)
 	between(report, "limits.spaces", s.Limits.Spaces, 1, maxSpaces)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/session"
@@ -16,6 +17,7 @@ import (
 type Hub struct {
 	instance string // names this start of the server; immutable
 	total    session.Counters
+	calls    atomic.Int64 // unary calls at work
 
 	mu      sync.Mutex
 	live    map[string]*stream   // guarded by mu: the stream that serves a session, by session id

@@ -6,6 +6,7 @@ import "time"
 type Limits struct {
 	MessageBytes int // the largest message read, in bytes
 	Streams      int // streams served at a time, over all transports
+	Calls        int // unary calls served at a time, over all transports
 	RecallLimit  int // the largest `limit` of a recall
 }
 
@@ -19,6 +20,7 @@ const (
 	drainTimeout      = 10 * time.Second       // the most a closing stream waits for verdicts and recalls
 	statsPatience     = 100 * time.Millisecond // the most that GetStats waits for verdicts on what was received before it
 	statsInterval     = time.Millisecond       // between looks
+	callsRetry        = 100 * time.Millisecond // what a call is told that found too many at work
 	shutdownReconnect = time.Second            // what GoAway tells a client to wait at a shutdown
 
 	maxConcurrentRecalls = 16      // on one stream

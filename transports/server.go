@@ -20,6 +20,20 @@ func NewServer(hub *Hub, services Services, limits Limits) *Server {
 	return &Server{Services: services, hub: hub, limits: limits}
 }
 
+// EnterCall makes room for a unary call, before its message is read: at most Limits.Calls are at work, and each may hold
+// a message. Without an error the caller calls ExitCall when it has answered.
+func (s *Server) EnterCall() error {
+	if s.hub.calls.Add(1) > int64(s.limits.Calls) {
+		s.hub.calls.Add(-1)
+		return fault.New(fault.ResourceExhausted, "%d calls are at work, as many as limits.calls allows", s.limits.Calls).
+			WithReason("TOO_MANY_CALLS").WithRetryAfter(callsRetry).WithHint("use a stream, or make fewer calls at a time")
+	}
+	return nil
+}
+
+// ExitCall gives up the room of a call.
+func (s *Server) ExitCall() { s.hub.calls.Add(-1) }
+
 // Flow serves one stream until it ends, and returns the error to end it with, nil for a regular end. When it returns
 // nothing uses conn any more.
 func (s *Server) Flow(ctx context.Context, conn Conn) (err error) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/internal/fault"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+	"github.com/engram-stream/engram/proto/gen/engram/v1/engramv1connect"
 	"github.com/engram-stream/engram/transports/rpc"
 )
 
@@ -195,6 +198,42 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	cancel()
 	require.NoError(t, s.Wait(ctx))
 	require.Error(t, makeServer(t, t.TempDir()).Wait(ctx))
+}
+
+// Calls whose message has not come yet count too: each may hold one in memory.
+func TestTooManyCallsAreRefusedByName(t *testing.T) {
+	s := startServer(t, t.TempDir(), flag("limits.calls", "1"))
+	url := "http://" + s.Address() + "/engram.v1.AdminService/GetStats"
+	slow, body := io.Pipe()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, slow)
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		response, err := http1(t).Do(request)
+		if assert.NoError(t, err) {
+			assert.Equal(t, http.StatusOK, response.StatusCode)
+			assert.NoError(t, response.Body.Close())
+		}
+	})
+	_, err = body.Write([]byte("{"))
+	require.NoError(t, err)
+	for kind, options := range map[string][]connect.ClientOption{
+		"connect": nil, "grpc": {connect.WithGRPC()}, "grpc-web": {connect.WithGRPCWeb()},
+	} {
+		admin := engramv1connect.NewAdminServiceClient(h2c(t), "http://"+s.Address(), options...)
+		require.Eventually(t, func() bool {
+			_, err = admin.GetStats(t.Context(), connect.NewRequest(&engramv1.GetStatsRequest{}))
+			return err != nil
+		}, patience, time.Millisecond, kind)
+		assert.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), kind)
+		assert.ErrorContains(t, err, "limits.calls", kind)
+	}
+	_, err = body.Write([]byte("}"))
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	waiting.Wait()
+	require.NotNil(t, stats(t, s), "there is room again")
 }
 
 func TestTooManyStreamsAreRefusedByName(t *testing.T) {

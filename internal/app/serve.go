@@ -79,6 +79,7 @@ func (s *Server) limits() transports.Limits {
 	return transports.Limits{
 		MessageBytes: int(s.pipeline.Limits.MessageBytes),
 		Streams:      s.pipeline.Limits.Streams,
+		Calls:        s.pipeline.Limits.Calls,
 		RecallLimit:  s.pipeline.Recall.MaxLimit,
 	}
 }

@@ -44,9 +44,10 @@ func (s *Source) Handler(o Options) http.Handler {
 			return nil, nil //nolint:nilnil // no context of its own: the call goes on with the one it has
 		}))
 	mux := http.NewServeMux()
-	mux.Handle(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...))
+	calls := callLimit{server: server, errors: connect.NewErrorWriter()}
+	mux.Handle(calls.limit(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...)))
 	mux.Handle(engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...))
-	mux.Handle(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...))
+	mux.Handle(calls.limit(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, shared...))

@@ -44,7 +44,7 @@ func serve(t *testing.T, i inlet, protocols ...string) (*httptest.Server, *trans
 		services: transports.Services{Inlet: i, Logger: slog.New(slog.DiscardHandler)},
 	}
 	server := httptest.NewUnstartedServer(source.Handler(Options{
-		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 8, RecallLimit: 10},
+		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 8, Calls: 2, RecallLimit: 10},
 		Health: grpchealth.NewStaticChecker(Services()...), Ready: func() error { return nil },
 	}))
 	server.Config.Protocols = &http.Protocols{}
@@ -159,6 +159,7 @@ func TestStreamsThatAreNotBuiltSaySo(t *testing.T) {
 func TestNotReadyIsUnavailable(t *testing.T) {
 	source := &Source{config: Config{Protocols: protocols}, hub: transports.NewHub(), services: transports.Services{Logger: slog.New(slog.DiscardHandler)}}
 	server := httptest.NewServer(source.Handler(Options{
+		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 1, Calls: 1},
 		Health: grpchealth.NewStaticChecker(), Ready: func() error { return fault.New(fault.Unavailable, "replaying") },
 	}))
 	t.Cleanup(server.Close)
