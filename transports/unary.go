@@ -177,16 +177,33 @@ func (c *call) original(ctx context.Context, r *receipt) error {
 				return gaveUp(ctx)
 			}
 			if err := d.Durable.Err(); err != nil {
-				return refused(&session.Refusal{Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Cause: err})
+				return refused(lostOriginal(err))
 			}
 		}
 		r.version = max(r.version, d.Version)
-		r.rejected = append(r.rejected, d.Rejected...)
+		if d.Rejected == nil {
+			continue
+		}
+		rejected, err := d.Rejected()
+		if err != nil {
+			return err
+		}
+		// The repeated numbers come before the fresh ones.
+		r.rejected = session.AppendRejected(rejected, r.rejected...)
 	}
 	if len(c.duplicates) == 0 || r.version == 0 {
 		return nil
 	}
 	return c.server.Index.Get().WaitPublished(ctx, c.att.Space, r.version)
+}
+
+// lostOriginal refuses a repeat whose original did not become durable.
+func lostOriginal(cause error) *session.Refusal {
+	r := &session.Refusal{Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Cause: cause}
+	if f := fault.As(cause); f != nil {
+		r.Retry = f.RetryAfter
+	}
+	return r
 }
 
 // memoryIDs names what was stored, in the request's order: as the client named it, or as decode derives a name.

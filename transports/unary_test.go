@@ -71,7 +71,9 @@ func TestUnaryDuplicateWaitsForTheOriginal(t *testing.T) {
 		original := &fate{done: make(chan struct{})}
 		h.pipeline.err = &session.Refusal{
 			Verdict: session.Duplicate, Durable: original, Version: 12,
-			Rejected: []session.RejectedRange{{First: 2, Last: 2, Rejection: memory.Rejection{Code: 3}}},
+			Rejected: func() ([]session.RejectedRange, error) {
+				return []session.RejectedRange{{First: 2, Last: 2, Rejection: memory.Rejection{Code: 3}}}, nil
+			},
 		}
 		r := observeRequest("a", "b")
 		r.RequestId = "again"

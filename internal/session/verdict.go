@@ -43,10 +43,11 @@ type Refusal struct {
 	Cause    error         // may be nil
 	Late     bool          // for Nacked: the numbers were taken before, so the window has to step back and the client to be told
 
-	// For a Duplicate found by the journal: when the original is durable, its last version, and what it had rejected.
+	// For a Duplicate found by the journal: when the original is durable, its last version, and, of a unary call, what it
+	// had rejected: nil for nothing, else to be called once the original is durable.
 	Durable  memory.Durability
 	Version  memory.Version
-	Rejected []RejectedRange
+	Rejected func() ([]RejectedRange, error)
 }
 
 // Error implements error.

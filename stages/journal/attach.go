@@ -36,15 +36,26 @@ func (s *Store) OpenSession(ctx context.Context, q session.OpenRequest) (session
 	if q.SessionID != "" {
 		open = s.resume
 	}
-	g, c, err := open(q, room)
+	o, err := open(q, room)
 	if err != nil {
 		return session.Grant{}, err
 	}
-	if err := await(ctx, c.commit); err != nil {
-		s.DetachSession(g.SessionID, g.Epoch)
+	if err := await(ctx, o.commit); err != nil {
+		s.DetachSession(o.SessionID, o.Epoch)
 		return session.Grant{}, err
 	}
-	return s.withSpace(g, q.Space), nil
+	if o.Rejected, err = s.reasons(o.rejected); err != nil {
+		s.DetachSession(o.SessionID, o.Epoch)
+		return session.Grant{}, err
+	}
+	return s.withSpace(o.Grant, q.Space), nil
+}
+
+// opening is a session being opened: what its client is granted once commit is durable.
+type opening struct {
+	session.Grant
+	rejected []rejectedRange
+	commit   memory.Durability
 }
 
 // withSpace adds the space to a grant; one that nobody has written to yet has its name only.
@@ -57,10 +68,10 @@ func (s *Store) withSpace(g session.Grant, name string) session.Grant {
 	return g
 }
 
-func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (session.Grant, change, error) {
+func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (opening, error) {
 	ttl, err := settleTTL(q.DetachTTL, s.detachTTL)
 	if err != nil {
-		return session.Grant{}, change{}, err
+		return opening{}, err
 	}
 	token := randomBytes(tokenBytes)
 	r := &openedRecord{Session: sessionPrefix + newID(), Space: q.Space, TokenHash: sha256.Sum256(token), TTL: ttl, Writer: q.Writer}
@@ -68,39 +79,44 @@ func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (session.G
 	defer s.mu.Unlock()
 	s.settle()
 	if s.state.spaces[q.Space] == nil && len(s.state.spaces) >= s.state.maxSpaces {
-		return session.Grant{}, change{}, s.state.tooManySpaces(q.Space)
+		return opening{}, s.state.tooManySpaces(q.Space)
 	}
 	r.At = s.now().UnixNano()
 	c, err := s.commit(room, nil, r)
 	if err != nil {
-		return session.Grant{}, change{}, err
+		return opening{}, err
 	}
 	s.presence.attach(r.Session, 1)
-	return session.Grant{SessionID: r.Session, Token: token, Epoch: 1, HeldSince: 1, DetachTTL: ttl}, c, nil
+	grant := session.Grant{SessionID: r.Session, Token: token, Epoch: 1, HeldSince: 1, DetachTTL: ttl}
+	return opening{Grant: grant, commit: c.commit}, nil
 }
 
-func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (session.Grant, change, error) {
+func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (opening, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
 	now := s.now()
 	if s.presence.expired(q.SessionID, now) {
-		return session.Grant{}, change{}, sessionGone(q.SessionID)
+		return opening{}, sessionGone(q.SessionID)
 	}
 	r, err := s.state.decideResume(q, now.UnixNano())
 	if err != nil {
-		return session.Grant{}, change{}, err
+		return opening{}, err
 	}
 	c, err := s.commit(room, nil, r)
 	if err != nil {
-		return session.Grant{}, change{}, err
+		return opening{}, err
 	}
 	se := s.state.sessions[r.Session]
+	se.taken = c.commit
 	s.presence.attach(se.id, se.epoch)
-	return session.Grant{
-		SessionID: se.id, Epoch: se.epoch, HeldSince: se.heldSince, Resumed: true, Committed: se.expected - 1, Version: se.version,
-		Rejected: rejectedWithin(se.rejected, q.LastCommitted+1, se.expected-1), DetachTTL: se.ttl,
-	}, c, nil
+	return opening{
+		Grant: session.Grant{
+			SessionID: se.id, Epoch: se.epoch, HeldSince: se.heldSince, Resumed: true, Committed: se.expected - 1, Version: se.version,
+			DetachTTL: se.ttl,
+		},
+		rejected: se.rejected.within(q.LastCommitted+1, se.expected-1), commit: c.commit,
+	}, nil
 }
 
 // EndSession ends a session for good; that is durable when it returns. A fault.Aborted says that a newer attachment has
@@ -139,8 +155,9 @@ func (s *Store) end(id string, epoch uint64, room *log.Reservation) (change, err
 	return s.commit(room, nil, &endedRecord{Session: id, Epoch: epoch, At: s.now().UnixNano()})
 }
 
-// DetachSession starts the session's time to live, counted anew with each op of it that still arrives. An older epoch
-// than the session's changes nothing, nor does an unknown session.
+// DetachSession starts the session's time to live, counted anew with each op of it that still arrives. Another epoch
+// than the session's changes nothing: an older one has been fenced, and a newer one did not become durable. Nor does an
+// unknown session.
 func (s *Store) DetachSession(id string, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +166,10 @@ func (s *Store) DetachSession(id string, epoch uint64) {
 		s.presence.forgetEpoch(id, epoch)
 		return
 	}
-	if !se.unary && s.presence.detach(id, epoch, s.now().Add(se.ttl)) {
+	if epoch < se.epoch {
+		s.presence.left(id, epoch)
+	}
+	if !se.unary && epoch == se.epoch && s.presence.detach(id, epoch, s.now().Add(se.ttl)) {
 		s.kickSweeper()
 	}
 }

@@ -45,36 +45,6 @@ func TestResumeIsRefusedWithAReason(t *testing.T) {
 	stored(t, s, observation(a, 4, 2)) // none of it touched the session
 }
 
-// What was rejected is told on resume, or the resume is refused: a number that is committed and not named as rejected
-// counts as stored.
-func TestResumeTellsEveryRejection(t *testing.T) {
-	o := testOptions(vfs.NewMem())
-	s := mustOpen(t, o)
-	a, g := attached(t, s, "faces")
-	const last = 2*maxRejectedRanges + 20 // the even ones are rejected: 10 more than are kept
-	for n := uint64(1); n <= last; n += 2 {
-		offered(s, observation(a, n, 2), rejection(a, n+1, "bad"))
-	}
-	resume := func(seen uint64) (session.Grant, error) {
-		return s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token, LastCommitted: seen})
-	}
-	for _, restart := range []bool{false, true} {
-		if restart {
-			require.NoError(t, s.Close())
-			s = mustOpen(t, o)
-		}
-		_, err := resume(19)
-		require.Equal(t, "REJECTIONS_FORGOTTEN", fault.As(err).Reason)
-		require.ErrorContains(t, err, "up to 20")
-	}
-	r, err := resume(20)
-	require.NoError(t, err)
-	require.EqualValues(t, last, r.Committed)
-	require.Len(t, r.Rejected, maxRejectedRanges)
-	require.EqualValues(t, 22, r.Rejected[0].First)
-	require.NoError(t, s.Close())
-}
-
 func TestSessionsSurviveARestart(t *testing.T) {
 	o := testOptions(vfs.NewMem())
 	s := mustOpen(t, o)

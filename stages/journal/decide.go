@@ -35,6 +35,7 @@ type decision struct {
 	refusal   *session.Refusal
 	skip      int
 	duplicate *session.Refusal // for the skipped; nil when there are none
+	rejected  []rejectedRange  // what was rejected of a unary call's duplicates
 
 	create      *spaceRecord // to be appended first, when the space is new or gets its dimension now
 	incarnation uint64
@@ -50,6 +51,8 @@ func (s *state) decide(o *offer, at int64) decision {
 	switch {
 	case se == nil && !o.from.Unary:
 		return decision{refusal: &session.Refusal{Verdict: session.Superseded, Cause: sessionGone(o.from.SessionID)}}
+	case se != nil && se.epoch == o.from.Epoch+1 && undecided(se.taken):
+		return decision{refusal: beingTakenOver(min(o.first, se.expected))}
 	case se != nil && (se.epoch != o.from.Epoch || se.space != o.from.Space):
 		return decision{refusal: session.ErrSuperseded}
 	case se != nil:
@@ -59,24 +62,56 @@ func (s *state) decide(o *offer, at int64) decision {
 		return decision{refusal: &session.Refusal{Verdict: session.Nacked, Nack: session.NackSequenceGap, Expected: expected}}
 	}
 	if o.last() < expected {
-		return decision{refusal: duplicateOf(se, o.first, o.last())}
+		return decision{refusal: duplicateOf(se), rejected: repeated(se, o.first, o.last())}
 	}
 	d := decision{skip: int(expected - o.first)}
 	if d.skip > 0 {
-		d.duplicate = duplicateOf(se, o.first, expected-1)
+		d.duplicate, d.rejected = duplicateOf(se), repeated(se, o.first, expected-1)
 	}
 	s.place(&d, o, at)
 	return d
 }
 
+// undecided says whether an append is still on its way to the disk.
+func undecided(d memory.Durability) bool {
+	if d == nil {
+		return false
+	}
+	select {
+	case <-d.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// takeoverRetry is how long a stream waits whose session is being taken over: about as long as that takes.
+const takeoverRetry = 50 * time.Millisecond
+
+// beingTakenOver holds a stream off whose session another has asked for: it is superseded once that is durable, and goes
+// on if it never is.
+func beingTakenOver(expected uint64) *session.Refusal {
+	return &session.Refusal{
+		Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Expected: expected, Retry: takeoverRetry, Late: true,
+		Cause: fault.New(fault.Unavailable, "a newer stream is taking the session over").WithReason("TAKEOVER"),
+	}
+}
+
 // duplicateOf refuses numbers that the session has consumed before.
-func duplicateOf(se *sess, first, last uint64) *session.Refusal {
+func duplicateOf(se *sess) *session.Refusal {
 	if se == nil { // number 0: nobody's, and no session's first
 		return &session.Refusal{Verdict: session.Duplicate}
 	}
-	return &session.Refusal{
-		Verdict: session.Duplicate, Durable: se.last, Version: se.version, Rejected: rejectedWithin(se.rejected, first, last),
+	return &session.Refusal{Verdict: session.Duplicate, Durable: se.last, Version: se.version}
+}
+
+// repeated returns what was rejected of numbers that a unary call repeats: its answer tells it again. A stream has been
+// told in an ack.
+func repeated(se *sess, first, last uint64) []rejectedRange {
+	if se == nil || !se.unary {
+		return nil
 	}
+	return se.rejected.within(first, last)
 }
 
 // place finds the versions and the dimension for an offer that will be appended.
@@ -174,9 +209,10 @@ func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, e
 			WithReason("COMMITTED_AHEAD").
 			WithHint("the server's data was restored from an older copy; open a new session and decide what to send again")
 	}
-	if q.LastCommitted < se.forgotten {
+	// A client that knows of nothing begins anew behind what is committed. One that does must learn of every rejection.
+	if forgotten := se.rejected.forgotten; 0 < q.LastCommitted && q.LastCommitted < forgotten {
 		return nil, fault.New(fault.FailedPrecondition, "more was rejected after %d than is kept: which numbers up to %d were is not known any more",
-			q.LastCommitted, se.forgotten).WithOp("open session").WithSubject("session " + q.SessionID).
+			q.LastCommitted, forgotten).WithOp("open session").WithSubject("session " + q.SessionID).
 			WithField("hello.last_committed_sequence").WithReason("REJECTIONS_FORGOTTEN").
 			WithHint("Get tells what of it is stored; open a new session, and read acks while sending")
 	}

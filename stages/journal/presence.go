@@ -8,22 +8,31 @@ import (
 // presence knows which sessions have a stream now, and when the others expire. It is no part of the state: after a
 // restart every session is detached, from then on. Not safe for concurrent use.
 type presence struct {
-	attached    map[string]uint64 // session → the epoch of its stream
+	attached    map[string]attendance
 	detached    map[string]*absence
 	byDeadline  absences
 	maxDetached int
+}
+
+// attendance is one attached session.
+type attendance struct {
+	epoch uint64 // of its stream
+	// before is the epoch of the stream that this one took the session over from and that has not left; 0: none. If the
+	// takeover does not become durable, that one goes on.
+	before uint64
 }
 
 // absence is one detached session.
 type absence struct {
 	id       string
 	epoch    uint64
+	before   uint64 // as attendance.before
 	deadline time.Time
 	index    int // in the heap
 }
 
 func newPresence(maxDetached int) presence {
-	return presence{attached: map[string]uint64{}, detached: map[string]*absence{}, maxDetached: maxDetached}
+	return presence{attached: map[string]attendance{}, detached: map[string]*absence{}, maxDetached: maxDetached}
 }
 
 func (p *presence) counts() (attached, detached int) { return len(p.attached), len(p.detached) }
@@ -36,20 +45,48 @@ func (p *presence) knows(id string) bool {
 
 // attach marks a session as served by a stream of the epoch.
 func (p *presence) attach(id string, epoch uint64) {
+	before := p.attached[id].epoch
 	p.forget(id)
-	p.attached[id] = epoch
+	p.attached[id] = attendance{epoch: epoch, before: before}
 }
 
 // detach starts a session's time to live, unless a newer stream serves it.
 func (p *presence) detach(id string, epoch uint64, deadline time.Time) bool {
-	if p.attached[id] > epoch {
+	if p.attached[id].epoch > epoch {
 		return false
 	}
+	before := p.attached[id].before
 	p.forget(id)
-	a := &absence{id: id, epoch: epoch, deadline: deadline}
+	a := &absence{id: id, epoch: epoch, before: before, deadline: deadline}
 	p.detached[id] = a
 	heap.Push(&p.byDeadline, a)
 	return true
+}
+
+// left notes that the stream of an older epoch is gone too.
+func (p *presence) left(id string, epoch uint64) {
+	if at, ok := p.attached[id]; ok && at.before == epoch {
+		p.attached[id] = attendance{epoch: at.epoch}
+	}
+	if a := p.detached[id]; a != nil && a.before == epoch {
+		a.before = 0
+	}
+}
+
+// revert voids what is known of epochs above the given one: their beginnings did not become durable. The stream of that
+// epoch serves the session again, if it has not left.
+func (p *presence) revert(id string, epoch uint64) {
+	at := p.attached[id]
+	if a := p.detached[id]; a != nil {
+		at = attendance{epoch: a.epoch, before: a.before}
+	}
+	if at.epoch <= epoch {
+		return
+	}
+	p.forget(id)
+	if at.before == epoch {
+		p.attached[id] = attendance{epoch: epoch}
+	}
 }
 
 // refresh moves the deadline of a detached session.
@@ -69,9 +106,9 @@ func (p *presence) forget(id string) {
 	}
 }
 
-// forgetEpoch removes a session unless a newer stream serves it.
+// forgetEpoch removes a session unless a newer stream serves it, or has.
 func (p *presence) forgetEpoch(id string, epoch uint64) {
-	if p.attached[id] <= epoch {
+	if a := p.detached[id]; p.attached[id].epoch <= epoch && (a == nil || a.epoch <= epoch) {
 		p.forget(id)
 	}
 }

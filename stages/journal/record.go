@@ -48,6 +48,8 @@ type unitRecord struct {
 	Remember    bool
 	At          int64
 	Rejected    []rejectedRun
+
+	Ordinal log.Ordinal // of the first op; no part of the bytes: the log numbers its items itself
 }
 
 // rejectedRun is a run of adjacent ops of a unit rejected for one reason: Count of them from index Start on.

@@ -34,7 +34,6 @@ func (s *state) applyResumed(lsn log.LSN, r *resumedRecord) error {
 	if r.Writer == "" || r.Writer != se.writer {
 		se.writer, se.heldSince = r.Writer, r.Epoch
 	}
-	se.rejected = rejectedWithin(se.rejected, r.LastCommitted+1, se.expected)
 	s.done(lsn, nil, func() { *se, s.now = before, now })
 	return nil
 }
@@ -44,14 +43,20 @@ func (s *state) applyEnded(lsn log.LSN, r *endedRecord) error {
 	if se == nil || se.unary || r.Epoch != se.epoch {
 		return contradiction(lsn, "session %s is ended in epoch %d", r.Session, r.Epoch)
 	}
-	now := s.now
+	now, rejected := s.now, s.rejected
 	s.tick(r.At)
-	delete(s.sessions, r.Session)
+	s.drop(se)
 	s.done(lsn, nil, func() {
 		s.sessions[r.Session] = se
-		s.now = now
+		s.now, s.rejected = now, rejected
 	})
 	return nil
+}
+
+// drop removes a session.
+func (s *state) drop(se *sess) {
+	delete(s.sessions, se.id)
+	s.rejected -= len(se.rejected.ranges)
 }
 
 // openUnary opens the session of a unary call with its first unit.
@@ -89,7 +94,7 @@ func (s *state) evictUnary(keep *sess) (evicted []*sess) {
 				break
 			}
 			line.popFront()
-			delete(s.sessions, oldest.id)
+			s.drop(oldest)
 			evicted = append(evicted, oldest)
 		}
 	}

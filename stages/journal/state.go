@@ -7,18 +7,16 @@ import (
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
-	"github.com/engram-stream/engram/internal/session"
 	"github.com/engram-stream/engram/stages/journal/log"
 )
 
 // Limits of the state. What is beyond one is refused or the oldest goes, as the field it bounds says.
 const (
-	maxRejectedRanges = 4096             // kept a session; the oldest go, and it is noted up to where
-	maxRemembered     = 100_000          // unary calls with a request id; the oldest go
-	rememberFor       = 10 * time.Minute // likewise
-	maxOneShot        = 1 << 16          // other unary calls: only as long as their own batches may still arrive
-	oneShotFor        = time.Minute
-	maxReasonBytes    = 256
+	maxRemembered  = 100_000          // unary calls with a request id; the oldest go
+	rememberFor    = 10 * time.Minute // likewise
+	maxOneShot     = 1 << 16          // other unary calls: only as long as their own batches may still arrive
+	oneShotFor     = time.Minute
+	maxReasonBytes = 256
 )
 
 // state is the journal's state machine: what the log's records say about spaces and sessions. It is deterministic and
@@ -28,11 +26,14 @@ const (
 // rollback and dropped by settle. Not safe for concurrent use.
 type state struct {
 	maxSpaces   int // what is decided on new ones; a replay takes what there is
+	maxRanges   int // of rejected numbers a session
+	maxRejected int // of them over all sessions
 	spaces      map[string]*space
 	names       []string // of spaces, sorted
 	sessions    map[string]*sess
 	remembered  fifo
 	oneShot     fifo
+	rejected    int    // ranges of rejected numbers, over all sessions
 	incarnation uint64 // the last one given
 	now         int64  // the latest time any record has told
 
@@ -60,13 +61,12 @@ type sess struct {
 	opened    int64
 	unary     bool
 	remember  bool
-	version   memory.Version          // of the last op; 0: none yet
-	rejected  []session.RejectedRange // ascending; replaced, never changed in place
-	forgotten uint64                  // up to here some rejected numbers are not in rejected any more; 0: all are
+	version   memory.Version // of the last op; 0: none yet
+	rejected  rejections
 
-	// last is the fate of the last append of the session; nil: durable. The store's own: the state carries it only so
-	// that a rollback takes it back too.
-	last memory.Durability
+	// last is the fate of the last append of the session, taken that of the resume which began its epoch; nil: durable.
+	// The store's own: the state carries them only so that a rollback takes them back too.
+	last, taken memory.Durability
 }
 
 // step is one applied record: how to take it back, and what of it readers may see once it is durable.
@@ -78,7 +78,7 @@ type step struct {
 }
 
 func newState(maxSpaces int) *state {
-	return &state{maxSpaces: maxSpaces, spaces: map[string]*space{}, sessions: map[string]*sess{}}
+	return &state{maxSpaces: maxSpaces, maxRanges: maxRejectedRanges, maxRejected: maxAllRejected, spaces: map[string]*space{}, sessions: map[string]*sess{}}
 }
 
 // apply takes a record over. An error says that the record contradicts the state; nothing has changed then.
@@ -193,21 +193,33 @@ func (s *state) applyUnit(lsn log.LSN, r *unitRecord) error {
 	if se == nil {
 		se, undoOpen = s.openUnary(r)
 	}
-	before, last, now := *se, sp.last, s.now
+	before, last, now, rejected := *se, sp.last, s.now, s.rejected
 	s.tick(r.At)
 	evicted := s.evictUnary(se)
 	sp.next += memory.Version(r.Count)
 	se.expected += r.Count
 	se.version = sp.next - 1
-	se.addRejected(r)
+	undoRejected := s.addRejected(se, r)
 	s.done(lsn, sp, func() {
 		sp.next -= memory.Version(r.Count)
 		sp.last = last
 		s.readmitUnary(evicted)
-		*se, s.now = before, now
+		undoRejected()
+		*se, s.now, s.rejected = before, now, rejected
 		undoOpen()
 	})
 	return nil
+}
+
+// addRejected adds the rejections of a unit to its session's.
+func (s *state) addRejected(se *sess, r *unitRecord) (undo func()) {
+	if len(r.Rejected) == 0 {
+		return func() {}
+	}
+	held := len(se.rejected.ranges)
+	undo = se.rejected.add(r, min(s.maxRanges, held+s.maxRejected-s.rejected))
+	s.rejected += len(se.rejected.ranges) - held
+	return undo
 }
 
 // checkUnit compares a unit with what the state expects of the next one.
@@ -224,45 +236,6 @@ func checkUnit(lsn log.LSN, r *unitRecord, sp *space, se *sess) error {
 			r.Session, r.First, r.Epoch, se.expected, se.epoch)
 	}
 	return nil
-}
-
-// addRejected adds the rejections of a unit; beyond the limit the oldest go.
-func (se *sess) addRejected(r *unitRecord) {
-	all := joinRejected(se.rejected, r)
-	if over := len(all) - maxRejectedRanges; over > 0 {
-		se.forgotten = all[over-1].Last
-		all = all[over:]
-	}
-	se.rejected = all
-}
-
-// joinRejected returns the ranges with those of a unit added, adjacent equal ones joined.
-func joinRejected(ranges []session.RejectedRange, r *unitRecord) []session.RejectedRange {
-	if len(r.Rejected) == 0 {
-		return ranges
-	}
-	out := slices.Clone(ranges)
-	for _, run := range r.Rejected {
-		next := session.RejectedRange{First: r.First + run.Start, Last: r.First + run.Start + run.Count - 1, Rejection: run.Rejection}
-		if n := len(out); n > 0 && out[n-1].Last+1 == next.First && out[n-1].Rejection == next.Rejection {
-			out[n-1].Last = next.Last
-			continue
-		}
-		out = append(out, next)
-	}
-	return out
-}
-
-// rejectedWithin returns the parts of ascending ranges that lie in [first, last].
-func rejectedWithin(ranges []session.RejectedRange, first, last uint64) []session.RejectedRange {
-	var out []session.RejectedRange
-	for _, r := range ranges {
-		r.First, r.Last = max(r.First, first), min(r.Last, last)
-		if r.First <= r.Last {
-			out = append(out, r)
-		}
-	}
-	return out
 }
 
 func contradiction(lsn log.LSN, format string, args ...any) error {

@@ -27,19 +27,20 @@ type portrait struct {
 	OneShot     []string
 	Incarnation uint64
 	Now         int64
+	Rejected    int
 }
 
 func portraitOf(s *state) portrait {
 	p := portrait{
 		Spaces: map[string]string{}, Names: append([]string{}, s.names...), Sessions: map[string]string{},
-		Remembered: idsOf(&s.remembered), OneShot: idsOf(&s.oneShot), Incarnation: s.incarnation, Now: s.now,
+		Remembered: idsOf(&s.remembered), OneShot: idsOf(&s.oneShot), Incarnation: s.incarnation, Now: s.now, Rejected: s.rejected,
 	}
 	for name, sp := range s.spaces {
 		p.Spaces[name] = fmt.Sprintf("%+v next %d", sp.Space, sp.next)
 	}
 	for id, se := range s.sessions {
 		v := *se
-		v.last = nil
+		v.last, v.taken = nil, nil
 		p.Sessions[id] = fmt.Sprintf("%+v", v)
 	}
 	return p
@@ -61,19 +62,46 @@ type history struct {
 	clock   int64
 }
 
+func newHistory() *history {
+	return &history{state: smallState(), clock: 1_000}
+}
+
+// smallState is a state that soon reaches its limits.
+func smallState() *state {
+	s := newState(maxSpaces)
+	s.maxRanges, s.maxRejected = 4, 9
+	return s
+}
+
 func (h *history) append(t *rapid.T, rs ...record) {
 	for _, r := range rs {
+		if u, ok := r.(*unitRecord); ok {
+			u.Ordinal = h.ordinals() + 1
+		}
 		h.records = append(h.records, r)
 		require.NoError(t, h.state.apply(log.LSN(len(h.records)), r))
 	}
 }
 
+// ordinals counts the ops that stand.
+func (h *history) ordinals() (n log.Ordinal) {
+	for _, r := range h.records {
+		if u, ok := r.(*unitRecord); ok {
+			n += log.Ordinal(u.Count)
+		}
+	}
+	return n
+}
+
 // replayed returns the state that the first n records make.
 func (h *history) replayed(t *rapid.T, n int) *state {
-	s := newState(maxSpaces)
+	s := smallState()
 	for i, r := range h.records[:n] {
 		again, err := decodeRecord(r.kind(), r.append(nil)) // through the codec, as a replay reads it
 		require.NoError(t, err)
+		if u, ok := again.(*unitRecord); ok {
+			u.Ordinal = r.(*unitRecord).Ordinal
+		}
 		require.NoError(t, s.apply(log.LSN(i+1), again))
 		s.settle(log.LSN(i + 1))
 	}
@@ -155,37 +183,47 @@ func (h *history) judge(t *rapid.T, o *offer, d *decision, expected, epoch uint6
 	case last < expected:
 		require.Equal(t, session.Duplicate, d.refusal.Verdict)
 		require.NotZero(t, d.refusal.Version)
-		h.judgeRejected(t, d.refusal, o, last)
+		h.judgeRejected(t, d.rejected, o, last)
 	default:
 		require.Nil(t, d.refusal)
 		require.EqualValues(t, expected-o.first, d.skip)
 		require.Equal(t, d.skip > 0, d.duplicate != nil)
 		if d.skip > 0 {
-			h.judgeRejected(t, d.duplicate, o, expected-1)
+			h.judgeRejected(t, d.rejected, o, expected-1)
 		}
 	}
 }
 
-// judgeRejected checks that a duplicate is told exactly what was rejected of its numbers.
-func (h *history) judgeRejected(t *rapid.T, r *session.Refusal, o *offer, last uint64) {
-	if h.lives(o.from.SessionID) > 1 {
+// judgeRejected checks that a unary duplicate is told exactly what was rejected of its numbers, as far as it is kept.
+func (h *history) judgeRejected(t *rapid.T, told []rejectedRange, o *offer, last uint64) {
+	if !o.from.Unary {
+		require.Empty(t, told)
+	} else {
+		h.compareRejected(t, told, o.from.SessionID, o.first, last)
+	}
+}
+
+// compareRejected compares ranges with what the records say of the numbers first to last of a session.
+func (h *history) compareRejected(t *rapid.T, told []rejectedRange, id string, first, last uint64) {
+	if h.lives(id) > 1 {
 		return // an id is used once in life; the model does not tell its lives apart
 	}
+	forgotten := h.state.sessions[id].rejected.forgotten
 	var want, got []uint64
 	for _, rec := range h.records {
-		if u, ok := rec.(*unitRecord); ok && u.Session == o.from.SessionID {
+		if u, ok := rec.(*unitRecord); ok && u.Session == id {
 			for _, run := range u.Rejected {
 				for n := u.First + run.Start; n < u.First+run.Start+run.Count; n++ {
-					if n >= max(o.first, h.pruned(u.Session)) && n <= last {
+					if n >= first && n <= last && n > forgotten {
 						want = append(want, n)
 					}
 				}
 			}
 		}
 	}
-	for _, rr := range r.Rejected {
-		for n := rr.First; n <= rr.Last; n++ {
-			if n >= h.pruned(o.from.SessionID) {
+	for _, r := range told {
+		for n := r.first; n <= r.last(); n++ {
+			if n > forgotten {
 				got = append(got, n)
 			}
 		}
@@ -209,17 +247,6 @@ func (h *history) lives(id string) (n int) {
 	return n
 }
 
-// pruned returns the number from which on the session still has to know its rejections.
-func (h *history) pruned(id string) uint64 {
-	from := uint64(1)
-	for _, r := range h.records {
-		if o, ok := r.(*resumedRecord); ok && o.Session == id {
-			from = max(from, o.LastCommitted+1)
-		}
-	}
-	return from
-}
-
 func (h *history) openOrResume(t *rapid.T) {
 	id := rapid.SampledFrom(historySessions[:3]).Draw(t, "session")
 	expected, epoch := h.model(id)
@@ -232,13 +259,15 @@ func (h *history) openOrResume(t *rapid.T) {
 		LastCommitted: uint64(rapid.IntRange(0, int(expected)).Draw(t, "last committed")),
 	}
 	r, err := h.state.decideResume(q, h.clock)
-	if q.LastCommitted >= expected {
+	rejected := h.state.sessions[id].rejected
+	if q.LastCommitted >= expected || 0 < q.LastCommitted && q.LastCommitted < rejected.forgotten {
 		require.Equal(t, fault.FailedPrecondition, fault.KindOf(err))
 		return
 	}
 	require.NoError(t, err)
 	require.Equal(t, epoch+1, r.Epoch)
 	h.append(t, r)
+	h.compareRejected(t, rejected.within(q.LastCommitted+1, expected-1), id, q.LastCommitted+1, expected-1)
 }
 
 func (h *history) end(t *rapid.T) {
@@ -283,7 +312,7 @@ func (h *history) wait(t *rapid.T) {
 // contiguous and appended once, versions of a space are dense, and nothing is appended under an old epoch.
 func TestRandomHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{state: newState(maxSpaces), clock: 1_000}
+		h := newHistory()
 		t.Repeat(map[string]func(*rapid.T){
 			"offer": h.offer, "offer again": h.offer, "open or resume": h.openOrResume, "end": h.end, "create": h.create,
 			"settle": h.settle, "fail": h.fail, "wait": h.wait,
@@ -291,6 +320,7 @@ func TestRandomHistories(t *testing.T) {
 				require.Equal(t, portraitOf(h.replayed(t, len(h.records))), portraitOf(h.state))
 				h.checkRecords(t)
 				h.checkPublic(t)
+				h.checkBounds(t)
 			},
 		})
 	})
@@ -315,6 +345,16 @@ func (h *history) checkRecords(t *rapid.T) {
 			}
 		}
 	}
+}
+
+func (h *history) checkBounds(t *rapid.T) {
+	total := 0
+	for id, se := range h.state.sessions {
+		require.LessOrEqual(t, len(se.rejected.ranges), h.state.maxRanges, id)
+		total += len(se.rejected.ranges)
+	}
+	require.Equal(t, total, h.state.rejected)
+	require.LessOrEqual(t, total, h.state.maxRejected)
 }
 
 // checkPublic checks that readers see of a space what is durable, no more and no less.
@@ -353,36 +393,6 @@ func TestUnarySessionsAreBoundedByCountAndAge(t *testing.T) {
 	put("r", true, int64(rememberFor)+2)
 	require.Equal(t, []string{"r"}, idsOf(&s.remembered), "remembered ones after ten")
 	require.Len(t, s.sessions, 1)
-}
-
-func TestRejectedRangesAreJoinedAndBounded(t *testing.T) {
-	unit := func(first uint64, reasons ...string) *unitRecord {
-		u := &unitRecord{First: first}
-		for i, reason := range reasons {
-			if reason != "" {
-				u.Rejected = append(u.Rejected, rejectedRun{Start: uint64(i), Count: 1, Rejection: memory.Rejection{Reason: reason}})
-			}
-		}
-		return u
-	}
-	se := &sess{}
-	se.addRejected(unit(1, "", "bad", "bad", "worse"))
-	se.addRejected(unit(5, "worse", "", "bad"))
-	require.Equal(t, []session.RejectedRange{
-		{First: 2, Last: 3, Rejection: memory.Rejection{Reason: "bad"}},
-		{First: 4, Last: 5, Rejection: memory.Rejection{Reason: "worse"}},
-		{First: 7, Last: 7, Rejection: memory.Rejection{Reason: "bad"}},
-	}, se.rejected)
-	require.Equal(t, []session.RejectedRange{
-		{First: 3, Last: 3, Rejection: memory.Rejection{Reason: "bad"}},
-		{First: 4, Last: 4, Rejection: memory.Rejection{Reason: "worse"}},
-	}, rejectedWithin(se.rejected, 3, 4))
-	for i := range uint64(2 * maxRejectedRanges) {
-		se.addRejected(unit(10+2*i, "bad"))
-	}
-	require.Len(t, se.rejected, maxRejectedRanges)
-	require.EqualValues(t, 10+2*(2*maxRejectedRanges-1), se.rejected[len(se.rejected)-1].Last)
-	require.Equal(t, se.rejected[0].First-2, se.forgotten, "the last one that went")
 }
 
 // A journal that contradicts itself is corrupt, not merged.

@@ -101,8 +101,12 @@ func (s *Store) replayed(e log.Entry) error {
 	if err != nil {
 		return contradiction(e.LSN, "%v", err)
 	}
-	if u, ok := r.(*unitRecord); ok && u.Count != uint64(len(e.Items)) {
+	u, ok := r.(*unitRecord)
+	if ok && u.Count != uint64(len(e.Items)) {
 		return contradiction(e.LSN, "unit of %d ops has %d items", u.Count, len(e.Items))
+	}
+	if ok {
+		u.Ordinal = e.Ordinal
 	}
 	if err := s.state.apply(e.LSN, r); err != nil {
 		return err
@@ -146,6 +150,9 @@ func (s *Store) commit(room *log.Reservation, payload *log.Payload, records ...r
 	}
 	for i, r := range records {
 		lsn := receipt.LSN - log.LSN(len(records)-1-i)
+		if u, ok := r.(*unitRecord); ok {
+			u.Ordinal = receipt.FirstOrdinal
+		}
 		if err := s.state.apply(lsn, r); err != nil {
 			panic(err) // decided under this lock: it can not contradict
 		}

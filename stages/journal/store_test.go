@@ -64,13 +64,13 @@ func TestCompareAndAppend(t *testing.T) {
 	require.Equal(t, session.Duplicate, v.refusal.Verdict)
 	require.Equal(t, first.durable, v.refusal.Durable, "its ack waits for the original's sync")
 	require.EqualValues(t, 4, v.refusal.Version)
-	require.Equal(t, []session.RejectedRange{{First: 2, Last: 3, Rejection: memory.Rejection{Code: 3, Reason: "bad"}}}, v.refusal.Rejected)
+	require.Nil(t, v.refusal.Rejected, "a stream has been told in an ack")
 
 	v = offered(s, observations(a, 3, 4, 3)...)
 	require.Nil(t, v.refusal)
 	require.Equal(t, 2, v.skip)
 	require.EqualValues(t, 5, v.version)
-	require.Equal(t, []session.RejectedRange{{First: 3, Last: 3, Rejection: memory.Rejection{Code: 3, Reason: "bad"}}}, v.duplicate.Rejected)
+	require.Equal(t, session.Duplicate, v.duplicate.Verdict)
 
 	resumed, err := s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token, LastCommitted: 2})
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestCompareAndAppend(t *testing.T) {
 func TestFirstVectorFixesTheDimension(t *testing.T) {
 	o := testOptions(vfs.NewMem())
 	s := mustOpen(t, o)
-	a, _ := attached(t, s, "faces")
+	a := &session.Attachment{SessionID: "r1", Space: "faces", Unary: true, Remember: true}
 	b, _ := attached(t, s, "faces")
 	stored(t, s, forget(a, 1, "nothing yet"))
 	sp, ok := s.Space("faces")
@@ -114,8 +114,11 @@ func TestFirstVectorFixesTheDimension(t *testing.T) {
 	v = stored(t, s, observation(a, 2, 4), observation(a, 3, 3))
 	require.Equal(t, []int{0}, v.turned)
 	v = offered(s, observation(a, 2, 4))
-	require.Equal(t, "embedding", v.refusal.Rejected[0].Field)
-	require.Equal(t, `space "faces" has dimension 3, got 4`, v.refusal.Rejected[0].Reason)
+	why, err := v.refusal.Rejected()
+	require.NoError(t, err)
+	require.Len(t, why, 1)
+	require.Equal(t, "embedding", why[0].Field)
+	require.Equal(t, `space "faces" has dimension 3, got 4`, why[0].Reason)
 
 	for range 2 {
 		sp, _ := s.Space("faces")

@@ -91,11 +91,12 @@ func (s *Store) kickSweeper() {
 }
 
 // detachOrphans starts the time to live of every session without a stream that is not counted as detached: all of them
-// at the start, since their streams ended with the process before, and those whose end a failed write has taken back.
-// Callers hold mu.
+// at the start, since their streams ended with the process before, and those whose end a failed write has taken back. A
+// takeover that such a write has taken back leaves the stream that was there before. Callers hold mu.
 func (s *Store) detachOrphans() {
 	now := s.now()
 	for id, se := range s.state.sessions {
+		s.presence.revert(id, se.epoch)
 		if !se.unary && !s.presence.knows(id) {
 			s.presence.detach(id, se.epoch, now.Add(se.ttl))
 		}

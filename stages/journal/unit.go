@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -50,7 +51,7 @@ func dimensionOf(op *session.Op) int {
 	return len(op.Observe.Vector)
 }
 
-// clipped bounds the texts of a rejection: the state keeps them in memory.
+// clipped bounds the texts of a rejection.
 func clipped(r *memory.Rejection) *memory.Rejection {
 	return &memory.Rejection{Code: r.Code, Reason: clip(r.Reason), Field: clip(r.Field)}
 }
@@ -87,6 +88,7 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 	defer s.mu.Unlock()
 	now := s.now()
 	d := s.state.decide(&u.offer, now.UnixNano())
+	s.tellRejected(&d)
 	if d.refusal != nil {
 		u.payload.Free()
 		return verdict{refusal: d.refusal}
@@ -103,6 +105,13 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 	s.touch(u.from.SessionID, now)
 	return verdict{
 		skip: d.skip, duplicate: d.duplicate, version: d.base, ordinal: memory.Ordinal(c.ordinal), durable: c.commit, turned: d.mismatched,
+	}
+}
+
+// tellRejected lets a repeated call learn what was rejected of it, from the log, once it is durable.
+func (s *Store) tellRejected(d *decision) {
+	if ranges := d.rejected; len(ranges) > 0 {
+		cmp.Or(d.refusal, d.duplicate).Rejected = func() ([]session.RejectedRange, error) { return s.reasons(ranges) }
 	}
 }
 
