@@ -60,6 +60,7 @@ type Space struct {
 	Metric      Metric
 	CreatedAt   time.Time
 	Committed   Version // the last durable version
+	Settled     bool    // dimension and metric are durable, and so never change
 }
 
 // Value is one metadata value: string, int64, float64 or bool.

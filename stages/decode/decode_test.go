@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	faces    = memory.Space{Name: "faces", Dimension: 3, Metric: memory.Cosine}
+	faces    = memory.Space{Name: "faces", Dimension: 3, Metric: memory.Cosine, Settled: true}
 	anything = memory.Space{Name: "new", Metric: memory.Cosine}
 	received = time.Unix(1700000000, 0)
 	from     = &session.Attachment{SessionID: "sabc", Space: "faces"}

@@ -46,8 +46,10 @@ func (s *stage) Process(ctx context.Context, in *graph.Batch[session.Incoming], 
 	return out.Send(ctx, graph.Map(in, ops))
 }
 
+// space returns what ops are held to. A dimension that is not durable refuses nothing for good: the space may yet get
+// another. The journal compares again when it appends.
 func (s *stage) space(name string) memory.Space {
-	if space, ok := s.spaces.Get().Space(name); ok {
+	if space, ok := s.spaces.Get().Space(name); ok && space.Settled {
 		return space
 	}
 	return memory.Space{Name: name, Metric: memory.Cosine}

@@ -50,6 +50,19 @@ type spaceList map[string]memory.Space
 
 func (s spaceList) Space(name string) (memory.Space, bool) { space, ok := s[name]; return space, ok }
 
+// A dimension that is not durable may never be: it refuses nothing for good.
+func TestADimensionThatIsNotDurableRefusesNothing(t *testing.T) {
+	for settled, kind := range map[bool]memory.OpKind{true: memory.OpRejected, false: memory.OpObserve} {
+		space := faces
+		space.Settled = settled
+		s := &stage{spaces: graph.NewHandle[Spaces](spaceList{"faces": space})}
+		in, _ := graphtest.NewBatch(session.Incoming{From: from, Sequence: 1, Observe: &session.RawObservation{Embedding: []float32{1}}})
+		port := graphtest.NewPort[session.Op](1)
+		require.NoError(t, s.Process(t.Context(), in, port))
+		require.Equal(t, kind, port.Items()[0].Kind)
+	}
+}
+
 func TestPoisonIsMarkedAndPassesOn(t *testing.T) {
 	s := &stage{spaces: graph.NewHandle[Spaces](&spaces{known: map[string]memory.Space{"faces": faces}})}
 	in, outcomes := graphtest.NewBatch(

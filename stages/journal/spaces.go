@@ -1,16 +1,20 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"github.com/engram-stream/engram/internal/memory"
 )
 
-const maxSpacePage = 1000
+const (
+	maxSpacePage = 1000
+	createTries  = 3
+)
 
-// Space describes a space; false: there is none. Committed is durable; a space whose creation is not durable yet is
-// described too, with Committed 0, and may vanish again.
+// Space describes a space; false: there is none. Committed is durable; a space whose creation, or whose dimension, is not
+// durable yet is described too: not Settled, and it may vanish again.
 func (s *Store) Space(name string) (memory.Space, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -21,6 +25,7 @@ func (s *Store) Space(name string) (memory.Space, bool) {
 	}
 	described := sp.Space
 	described.Committed = sp.public.Committed
+	described.Settled = sp.public.Settled && sp.public.Dimension == sp.Dimension && sp.public.Metric == sp.Metric
 	return described, true
 }
 
@@ -53,26 +58,34 @@ func (s *Store) CreateSpace(ctx context.Context, want memory.Space) (memory.Spac
 		return memory.Space{}, err
 	}
 	defer room.Release()
-	last, err := s.createSpace(want, func(r *spaceRecord) (change, error) { return s.commit(room, nil, r) })
-	if err != nil {
-		return memory.Space{}, err
-	}
-	if last != nil {
-		if err := await(ctx, last); err != nil {
-			return memory.Space{}, err
+	for try := 1; ; try++ {
+		last, err := s.createSpace(want, func(r *spaceRecord) (change, error) { return s.commit(room, nil, r) })
+		var lost error
+		if last != nil {
+			lost = await(ctx, last)
 		}
+		switch {
+		case err != nil && lost != nil && ctx.Err() == nil && try < createTries:
+			continue // what stood in the way did not become durable
+		case err != nil || lost != nil:
+			return memory.Space{}, cmp.Or(err, lost)
+		}
+		sp, _ := s.Space(want.Name)
+		return sp, nil
 	}
-	sp, _ := s.Space(want.Name)
-	return sp, nil
 }
 
-// createSpace decides and appends; it returns what to wait for, nil when the space is durable.
+// createSpace decides and appends; it returns what to wait for, nil when the space is durable. With an error too: that
+// the space is another one holds only if that one becomes durable.
 func (s *Store) createSpace(want memory.Space, commit func(*spaceRecord) (change, error)) (memory.Durability, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
 	r, err := s.state.decideCreate(want, s.now().UnixNano())
 	if err != nil {
+		if sp := s.state.spaces[want.Name]; sp != nil && undecided(sp.last) {
+			return sp.last, err
+		}
 		return nil, err
 	}
 	if r == nil {

@@ -125,6 +125,7 @@ func (s *state) done(lsn log.LSN, changed *space, back func()) {
 	if changed != nil {
 		st.public = changed.Space
 		st.public.Committed = changed.next - 1
+		st.public.Settled = true
 	}
 	s.steps = append(s.steps, st)
 }

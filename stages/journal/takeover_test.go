@@ -43,23 +43,35 @@ func TestAFailedTakeoverLeavesTheStreamThatWasThere(t *testing.T) {
 	require.Equal(t, []int{0, 1}, []int{live, detached})
 }
 
+// stalling is a disk whose next sync waits for the gate, and then fails.
+type stalling struct {
+	next    atomic.Bool
+	gate    chan struct{}
+	failure error
+}
+
+// MaybeError implements errorfs.Injector.
+func (d *stalling) MaybeError(op errorfs.Op) error {
+	if op.Kind == errorfs.OpFileSyncData && d.next.CompareAndSwap(true, false) {
+		<-d.gate
+		return d.failure
+	}
+	return nil
+}
+
+// String implements errorfs.Injector.
+func (d *stalling) String() string { return "stalling" }
+
 // While a takeover is on its way to the disk, the stream that is there is held off, not superseded: it goes on if the
 // takeover fails, and is superseded once it is durable.
 func TestATakeoverCountsOnceItIsDurable(t *testing.T) {
 	for name, failure := range map[string]error{"durable": nil, "failed": syscall.EIO} {
 		t.Run(name, func(t *testing.T) {
-			var slow atomic.Bool
-			gate := make(chan struct{})
-			s := opened(t, testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if op.Kind == errorfs.OpFileSyncData && slow.CompareAndSwap(true, false) {
-					<-gate
-					return failure
-				}
-				return nil
-			}))))
+			disk := &stalling{failure: failure, gate: make(chan struct{})}
+			s := opened(t, testOptions(errorfs.Wrap(vfs.NewMem(), disk)))
 			a, g := attached(t, s, "faces")
 			stored(t, s, observation(a, 1, 3))
-			slow.Store(true)
+			disk.next.Store(true)
 			resumed := make(chan error, 1)
 			go func() {
 				_, err := s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token})
@@ -76,7 +88,7 @@ func TestATakeoverCountsOnceItIsDurable(t *testing.T) {
 			require.EqualValues(t, 2, v.refusal.Expected)
 			require.NotZero(t, v.refusal.Retry)
 			require.True(t, v.refusal.Late)
-			close(gate)
+			close(disk.gate)
 			require.ErrorIs(t, <-resumed, failure)
 			if failure != nil {
 				again(t, s, observation(a, 2, 3))
