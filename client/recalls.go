@@ -1,7 +1,7 @@
 package client
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"time"
 
@@ -16,8 +16,8 @@ type recalls struct {
 	lastID  uint64
 	limit   int // at work at once
 	waiting []*recallCall
-	working map[uint64]*recallCall
-	cancels []uint64 // sent, and no longer wanted
+	working map[uint64]*recallCall // by id; nil: given up, but at work at the server until it says done
+	cancels []uint64               // sent, and no longer wanted
 }
 
 // recallCall is one recall and what has come of it. done is closed when answer or err is set for good.
@@ -36,7 +36,20 @@ func (r *recalls) add(q *engramv1.RecallQuery) *recallCall {
 	return call
 }
 
-func (r *recalls) idle() bool { return len(r.waiting) == 0 && len(r.working) == 0 }
+// idle reports whether nobody waits for a recall.
+func (r *recalls) idle() bool { return len(r.waiting) == 0 && len(r.wanted()) == 0 }
+
+// wanted returns the recalls at work that somebody waits for, in their order.
+func (r *recalls) wanted() []*recallCall {
+	calls := make([]*recallCall, 0, len(r.working))
+	for _, call := range r.working {
+		if call != nil {
+			calls = append(calls, call)
+		}
+	}
+	slices.SortFunc(calls, func(a, b *recallCall) int { return cmp.Compare(a.id, b.id) })
+	return calls
+}
 
 // frame returns the next thing to send about recalls, or nil.
 func (r *recalls) frame() *engramv1.MemoryFlowRequest {
@@ -59,10 +72,11 @@ func (r *recalls) frame() *engramv1.MemoryFlowRequest {
 	}}
 }
 
-// drop forgets a recall whose caller gave up.
+// drop forgets a recall whose caller gave up. One at work keeps its place until the server has ended it: another in its
+// place might be one too many there.
 func (r *recalls) drop(call *recallCall) {
-	if _, ok := r.working[call.id]; ok {
-		delete(r.working, call.id)
+	if r.working[call.id] != nil {
+		r.working[call.id] = nil
 		r.cancels = append(r.cancels, call.id)
 		return
 	}
@@ -71,7 +85,7 @@ func (r *recalls) drop(call *recallCall) {
 
 // detach puts what was at work back in line, in its order: a recall only reads, so asking again does no harm.
 func (r *recalls) detach() {
-	again := slices.SortedFunc(maps.Values(r.working), func(a, b *recallCall) int { return int(int64(a.id - b.id)) })
+	again := r.wanted()
 	for _, call := range again {
 		call.answer = Recall{}
 	}
@@ -94,10 +108,10 @@ func (r *recalls) chunk(m *engramv1.RecallChunk) {
 
 func (r *recalls) done(m *engramv1.RecallDone) {
 	call := r.working[m.GetRecallId()]
+	delete(r.working, m.GetRecallId())
 	if call == nil {
 		return
 	}
-	delete(r.working, call.id)
 	if m.GetCode() != 0 {
 		call.err = recallFailure(m)
 	} else if order := m.GetFinalOrder(); len(order) > 0 {

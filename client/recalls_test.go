@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -161,4 +162,22 @@ func TestRecallsDoNotWaitForCreditAndFailWithTheSession(t *testing.T) {
 		w.goAway(&engramv1.GoAway{Reason: engramv1.GoAway_REASON_FENCED})
 		assert.ErrorIs(t, (<-done).err, ErrFenced)
 	})
+}
+
+// A recall whose caller gave up is at work at the server until it says done: another in its place could be one too many.
+func TestAGivenUpRecallKeepsItsPlace(t *testing.T) {
+	r := recalls{limit: 1}
+	first, second := r.add(&engramv1.RecallQuery{}), r.add(&engramv1.RecallQuery{})
+	require.Equal(t, first.id, r.frame().GetRecall().GetRecallId())
+	r.drop(first)
+	require.Equal(t, first.id, r.frame().GetCancel().GetRecallId())
+	require.Nil(t, r.frame())
+	require.False(t, r.idle(), "the second waits")
+	r.chunk(&engramv1.RecallChunk{RecallId: first.id, Hits: []*engramv1.Hit{{}}})
+	r.done(&engramv1.RecallDone{RecallId: first.id, Code: uint32(connect.CodeCanceled)})
+	require.Equal(t, second.id, r.frame().GetRecall().GetRecallId())
+	r.drop(second)
+	require.True(t, r.idle(), "nobody waits")
+	r.detach()
+	require.Empty(t, r.waiting, "what nobody waits for is not asked again")
 }

@@ -130,7 +130,7 @@ func (r *recallRun) run(ctx context.Context) {
 		err = context.Cause(ctx)
 	}
 	r.st.recalls.end(r.id) // before its Done is sent, so that a client which reads Done may use the id again
-	_ = r.st.hits.push(r.st.ctx, r.done(err))
+	_ = r.st.hits.push(r.st.writing, r.done(err))
 }
 
 // answer sends RecallStarted and the chunks. Their size is the query's, cut where a chunk grows too heavy.

@@ -1,8 +1,6 @@
 package transports
 
 import (
-	"sync/atomic"
-
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/session"
@@ -21,8 +19,7 @@ type settler struct {
 
 	lost       func(cause error) // called for an item that was aborted
 	superseded func(cause error) // called for an item that an old epoch sent
-
-	overload atomic.Pointer[session.Refusal] // the last refusal for want of room
+	overloaded func(err error)   // called for an item that there was no room for; nil when a nack says enough
 }
 
 func (s *settler) offering(n int) {
@@ -45,8 +42,11 @@ func (s *settler) Settle(_ int, o graph.Outcome) {
 	s.work.finish()
 }
 
-// overloaded is the status of a refusal for want of room.
+// overloaded is the status of a refusal for want of room: in the queue, or of what the journal limits.
 func overloaded(r *session.Refusal) error {
+	if r.Late {
+		return fault.Wrap(fault.ResourceExhausted, r, "the journal did not take it").WithRetryAfter(r.Retry)
+	}
 	return fault.New(fault.ResourceExhausted, "the queue is %.0f %% full; nothing of this was stored", 100*r.Fill).
 		WithReason("QUEUE_FULL").WithRetryAfter(r.Retry).WithHint("send it again after the time given")
 }
@@ -54,9 +54,11 @@ func overloaded(r *session.Refusal) error {
 func (s *settler) nack(r *session.Refusal) {
 	switch r.Nack {
 	case session.NackResourceExhausted:
-		s.overload.Store(r)
 		if r.Late {
 			s.stepBack(r)
+		}
+		if s.overloaded != nil {
+			s.overloaded(overloaded(r))
 		}
 	case session.NackStorageUnavailable:
 		s.stepBack(r)

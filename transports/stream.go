@@ -36,6 +36,8 @@ type stream struct {
 
 	ctx        context.Context // of everything begun on the stream; cancelled when the stream is given up
 	cancel     context.CancelCauseFunc
+	writing    context.Context // ends with the writer, or with ctx
+	written    context.CancelFunc
 	goroutines conc.WaitGroup                    // the writer and the recalls
 	last       chan *engramv1.MemoryFlowResponse // cap 1: tells the writer to finish, with a last frame or nil
 	reason     atomic.Pointer[error]             // why the server ends the stream; the first one stays
@@ -57,13 +59,18 @@ func newStream(ctx context.Context, s *Server, conn Conn, grant session.Grant, h
 		last:    make(chan *engramv1.MemoryFlowResponse, 1),
 	}
 	st.settler.lost, st.settler.superseded = st.lost, st.superseded
+	if st.policy == engramv1.OverloadPolicy_OVERLOAD_POLICY_FAIL_STREAM {
+		st.settler.overloaded = st.leave
+	}
 	st.ctx, st.cancel = context.WithCancelCause(ctx)
+	st.writing, st.written = context.WithCancel(st.ctx)
 	return st
 }
 
 // serve runs the stream to its end.
 func (st *stream) serve(welcome *engramv1.Welcome) error {
 	defer st.cancel(nil)
+	defer st.written()
 	stop := context.AfterFunc(st.ctx, st.conn.CloseRead)
 	defer stop()
 	if err := st.send(&engramv1.MemoryFlowResponse{Frame: &engramv1.MemoryFlowResponse_Welcome{Welcome: welcome}}); err != nil {
@@ -141,7 +148,8 @@ func (st *stream) observe(b *engramv1.ObserveBatch) error {
 	st.settler.offering(len(offer.Items))
 	ctx := telemetry.Extract(st.ctx, b.GetTraceparent(), "")
 	_ = st.server.Inlet.Offer(ctx, offer) // its error is in the outcomes that the settler gets
-	return st.offered(payload(offer))
+	st.credit.after(payload(offer))
+	return nil
 }
 
 func (st *stream) forget(f *engramv1.ForgetOp) error {
@@ -151,16 +159,7 @@ func (st *stream) forget(f *engramv1.ForgetOp) error {
 	offer := forgetOffer(st.att, f.GetSequence(), f.GetTarget(), time.Now(), st.settler)
 	st.settler.offering(1)
 	_ = st.server.Inlet.Offer(st.ctx, offer) // as in observe
-	return st.offered(payload(offer))
-}
-
-// offered follows every offer: a stream that asked to fail on overload does, the others are granted more as they use
-// what they had.
-func (st *stream) offered(bytes uint64) error {
-	if r := st.settler.overload.Load(); r != nil && st.policy == engramv1.OverloadPolicy_OVERLOAD_POLICY_FAIL_STREAM {
-		return overloaded(r)
-	}
-	st.credit.after(bytes)
+	st.credit.after(payload(offer))
 	return nil
 }
 

@@ -140,8 +140,6 @@ func (c *call) Settle(_ int, o graph.Outcome) {
 // refused is the status of a call whose items were not taken.
 func refused(r *session.Refusal) error {
 	switch {
-	case r.Verdict == session.Nacked && r.Nack == session.NackResourceExhausted && r.Late:
-		return fault.Wrap(fault.ResourceExhausted, r, "the journal did not take it").WithRetryAfter(r.Retry)
 	case r.Verdict == session.Nacked && r.Nack == session.NackResourceExhausted:
 		return overloaded(r)
 	case r.Verdict == session.Nacked:

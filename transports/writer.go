@@ -12,6 +12,7 @@ import (
 // write is the stream's only writer after the Welcome: control frames first, then hits, a heartbeat when it was quiet,
 // and at the end what is owed and the last frame.
 func (st *stream) write() {
+	defer st.written()
 	if err := st.writeAll(); err != nil {
 		st.fail(fault.Wrap(fault.Unavailable, err, "the stream cannot be written"))
 	}
@@ -62,15 +63,23 @@ func watch(t *time.Ticker, on bool) {
 
 // flush writes everything queued and reports whether there was anything.
 func (st *stream) flush() (sent bool, err error) {
+	acked := false
 	for {
 		frame := st.nextFrame()
+		if frame == nil && acked {
+			// An ack may lift the window past a step back, over all of the credit: the reader, which grants as credit is
+			// used, saw it below.
+			acked = false
+			st.credit.after(0)
+			continue
+		}
 		if frame == nil {
 			return sent, nil
 		}
 		if err := st.send(frame); err != nil {
 			return sent, err
 		}
-		sent = true
+		sent, acked = true, acked || frame.GetAck() != nil
 		if frame.GetGoAway().GetReason() == engramv1.GoAway_REASON_REBALANCE {
 			st.leave(errOverflow())
 		}
@@ -93,6 +102,7 @@ func (st *stream) heartbeat() {
 			Message: fmt.Sprintf("still waiting for number %d", expected),
 		})
 	}
+	st.credit.after(0)
 	st.att.Outbox.Pong(0)
 }
 

@@ -56,6 +56,10 @@ func (r *Refusal) Error() string {
 		return r.Cause.Error()
 	}
 	switch r.Verdict {
+	case Nacked:
+		if r.Nack == NackSequenceGap {
+			return "a number before it is missing; send again from the expected one"
+		}
 	case Duplicate:
 		return "duplicate"
 	case Superseded:

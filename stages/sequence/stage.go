@@ -67,7 +67,8 @@ func pass(ctx context.Context, in *graph.Batch[session.Op], r run, out graph.Por
 		giveBack(r.from, r.first+uint64(d.Skip), err)
 		return err
 	}
-	r.from.Outbox.Accept(r.first + uint64(r.count) - 1)
+	// A refusal that another goroutine has found meanwhile may have taken some of it back.
+	r.from.Outbox.Accept(min(r.first+uint64(r.count), r.from.Window.Expected()) - 1)
 	return nil
 }
 

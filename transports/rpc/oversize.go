@@ -29,7 +29,7 @@ func tooLarge(size, limit int64) *connect.Error {
 // limitMessages puts the size limit in front of the handlers. Connect passes on what a body's Read returns.
 func limitMessages(limit int, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := &limitedBody{ReadCloser: r.Body, limit: int64(limit), enveloped: enveloped(r.Header.Get("Content-Type"))}
+		body := &limitedBody{ReadCloser: r.Body, limit: int64(limit), enveloped: enveloped(contentType(r))}
 		if !body.enveloped {
 			body.left, body.declared = body.limit, r.ContentLength
 		}

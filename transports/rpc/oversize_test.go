@@ -122,3 +122,15 @@ func TestTheLimitFollowsTheMessages(t *testing.T) {
 		require.True(t, errors.Is(again, err))
 	})
 }
+
+// A media type's case means nothing, and the limit is one of a message, not of a stream.
+func TestTheCaseOfAMediaTypeMeansNothing(t *testing.T) {
+	for kind, want := range map[string]bool{
+		"application/grpc": true, "Application/gRPC+proto": true, "application/grpc-web+proto": true,
+		"application/Connect+json": true, "application/json": false, "Application/Proto": false,
+	} {
+		r := &http.Request{Header: http.Header{"Content-Type": {kind}}}
+		assert.Equal(t, want, enveloped(contentType(r)), kind)
+	}
+	assert.Equal(t, GRPC, protocolOf(&http.Request{Header: http.Header{"Content-Type": {"APPLICATION/GRPC"}}}))
+}

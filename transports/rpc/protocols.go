@@ -21,9 +21,12 @@ func onlyProtocols(allowed []string, next http.Handler) http.Handler {
 	})
 }
 
+// contentType returns a request's media type. Its case means nothing (RFC 9110, 8.3.1).
+func contentType(r *http.Request) string { return strings.ToLower(r.Header.Get("Content-Type")) }
+
 // protocolOf tells the protocol of a request by its content type, as the protocols themselves do.
 func protocolOf(r *http.Request) string {
-	switch kind := r.Header.Get("Content-Type"); {
+	switch kind := contentType(r); {
 	case strings.HasPrefix(kind, "application/grpc-web"):
 		return GRPCWeb
 	case strings.HasPrefix(kind, "application/grpc"):
