@@ -55,7 +55,8 @@ func (o SessionOptions) withDefaults() SessionOptions {
 type Ticket struct {
 	SessionID string `json:"session_id"`
 	Token     []byte `json:"token"`
-	// Committed is the highest sequence number known to be committed. An older one does no harm.
+	// Committed is the highest sequence number known to be committed. An older one does no harm, unless so much was
+	// rejected after it (65,536 runs) that the server cannot tell all of it; 0 goes on without being told.
 	Committed uint64 `json:"committed"`
 }
 

@@ -214,7 +214,7 @@ func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, e
 		return nil, fault.New(fault.FailedPrecondition, "more was rejected after %d than is kept: which numbers up to %d were is not known any more",
 			q.LastCommitted, forgotten).WithOp("open session").WithSubject("session " + q.SessionID).
 			WithField("hello.last_committed_sequence").WithReason("REJECTIONS_FORGOTTEN").
-			WithHint("Get tells what of it is stored; open a new session, and read acks while sending")
+			WithHint("resume with 0 to go on behind what is committed without learning of them; Get tells what is stored")
 	}
 	return &resumedRecord{Session: se.id, Epoch: se.epoch + 1, LastCommitted: q.LastCommitted, At: at, Writer: q.Writer}, nil
 }

@@ -519,7 +519,9 @@ type Welcome struct {
 	CommittedThrough uint64 `protobuf:"varint,5,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
 	// Up to this number everything is merged into the graph.
 	GraphedThrough uint64 `protobuf:"varint,6,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
-	// What was rejected after Hello.last_committed_sequence.
+	// What was rejected after Hello.last_committed_sequence. A session's newest 65,536 ranges are kept: if older ones are
+	// missing here, the resume is FAILED_PRECONDITION with REJECTIONS_FORGOTTEN, but for a client that knows of nothing (0).
+	// Beyond 512 KiB of reasons the others are left out, and only the codes are told.
 	Rejected []*Rejection `protobuf:"bytes,7,rep,name=rejected,proto3" json:"rejected,omitempty"`
 	// What may be sent at once.
 	Credit *Credit `protobuf:"bytes,8,opt,name=credit,proto3" json:"credit,omitempty"`
