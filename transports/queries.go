@@ -13,9 +13,6 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 	if err != nil {
 		return nil, err
 	}
-	if err := s.requireSpace(r.GetSpace()); err != nil {
-		return nil, err
-	}
 	result, err := s.Index.Get().Recall(ctx, r.GetSpace(), query)
 	if err != nil {
 		return nil, err
@@ -27,9 +24,6 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 
 // Get reads memories by name.
 func (s *Server) Get(ctx context.Context, r *engramv1.GetRequest) (*engramv1.GetResponse, error) {
-	if err := s.requireSpace(r.GetSpace()); err != nil {
-		return nil, err
-	}
 	found, missing, err := s.Index.Get().Get(ctx, r.GetSpace(), r.GetMemoryIds(), r.GetIncludeEmbedding())
 	if err != nil {
 		return nil, err

@@ -142,7 +142,7 @@ func (sv *server) view(space string) (*view, error) {
 		return v, nil
 	}
 	if _, ok := sv.index.journal.Space(space); !ok {
-		return nil, fault.New(fault.NotFound, "it does not exist").
+		return nil, fault.New(fault.NotFound, "it does not exist").WithField("space").WithReason("SPACE_NOT_FOUND").
 			WithHint("the first observation makes a space, as does CreateSpace; ListSpaces shows what there is")
 	}
 	return &view{}, nil
