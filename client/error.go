@@ -84,7 +84,7 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Retryable() bool {
 	switch e.Code {
 	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
-		return !e.Is(ErrFenced) && e.Reason != reasonTooLarge
+		return !e.Is(ErrFenced) && e.Reason != reasonTooLarge && e.Reason != "ANSWER_TOO_LARGE"
 	default:
 		return false
 	}

@@ -44,7 +44,7 @@ func (sv *server) scan(ctx context.Context, v *view, q memory.Query, result *mem
 
 // hydrate reads the candidates' records, down to the least score that the query takes.
 func (sv *server) hydrate(ctx context.Context, candidates []fresh.Candidate, q memory.Query) ([]memory.Hit, error) {
-	hits := make([]memory.Hit, 0, len(candidates))
+	a := answer{hits: make([]memory.Hit, 0, len(candidates))}
 	for _, c := range candidates {
 		if q.MinScore != nil && c.Score < *q.MinScore {
 			break
@@ -56,9 +56,12 @@ func (sv *server) hydrate(ctx context.Context, candidates []fresh.Candidate, q m
 		if err != nil {
 			return nil, err
 		}
-		hits = append(hits, hit(op.Observe, memory.Version(c.Birth), c.Score, q.IncludeContent, q.IncludeEmbedding))
+		h := hit(op.Observe, memory.Version(c.Birth), c.Score, q.IncludeContent, q.IncludeEmbedding)
+		if err := a.add(h); err != nil {
+			return nil, err
+		}
 	}
-	return hits, nil
+	return a.hits, nil
 }
 
 func hit(o *memory.Observation, v memory.Version, score float32, content, embedding bool) memory.Hit {

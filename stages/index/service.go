@@ -40,7 +40,7 @@ func (s *Service) server() (*server, error) {
 // Recall returns the memories nearest to the query's vector as of the version that is published when it is called, by
 // falling score, ties by rising version. Limit 0 means memory.DefaultLimit. A space without memories gives an empty
 // result. Beside the service's errors: InvalidArgument for a query that can never succeed, ResourceExhausted with
-// RetryAfter when too many recalls wait.
+// RetryAfter when too many recalls wait, and without it when the answer would be too large.
 func (s *Service) Recall(ctx context.Context, space string, q memory.Query) (memory.Result, error) {
 	sv, err := s.server()
 	if err != nil {
@@ -51,23 +51,24 @@ func (s *Service) Recall(ctx context.Context, space string, q memory.Query) (mem
 }
 
 // Get returns the memories of the ids that are alive, newest version, in the order asked, Score 0, and the ids that
-// are not. An id asked twice is answered twice.
+// are not. An id asked twice is answered twice. ResourceExhausted: the answer would be too large.
 func (s *Service) Get(ctx context.Context, space string, ids []string, includeEmbedding bool) (found []memory.Hit, missing []string, err error) {
 	sv, err := s.server()
 	if err != nil {
 		return nil, nil, err
 	}
-	err = sv.each(ctx, space, ids, func(id string, m memoryAt, alive bool) {
+	var a answer
+	err = sv.each(ctx, space, ids, func(id string, m memoryAt, alive bool) error {
 		if !alive {
 			missing = append(missing, id)
-			return
+			return nil
 		}
-		found = append(found, hit(m.op.Observe, memory.Version(m.record.Birth), 0, true, includeEmbedding))
+		return a.add(hit(m.op.Observe, memory.Version(m.record.Birth), 0, true, includeEmbedding))
 	})
 	if err != nil {
 		return nil, nil, inSpace(err, "get", space)
 	}
-	return found, missing, nil
+	return a.hits, missing, nil
 }
 
 // Match counts the memories that a Forget of the ids would remove now.
@@ -77,10 +78,11 @@ func (s *Service) Match(ctx context.Context, space string, ids []string) (uint64
 		return 0, err
 	}
 	matched := make([]fresh.Slot, 0, len(ids))
-	err = sv.each(ctx, space, ids, func(_ string, m memoryAt, alive bool) {
+	err = sv.each(ctx, space, ids, func(_ string, m memoryAt, alive bool) error {
 		if alive {
 			matched = append(matched, m.slot)
 		}
+		return nil
 	})
 	if err != nil {
 		return 0, inSpace(err, "forget", space)
@@ -148,8 +150,8 @@ func (sv *server) view(space string) (*view, error) {
 	return &view{}, nil
 }
 
-// each looks up ids at one view.
-func (sv *server) each(ctx context.Context, space string, ids []string, visit func(id string, m memoryAt, alive bool)) error {
+// each looks up ids at one view, until visit returns an error.
+func (sv *server) each(ctx context.Context, space string, ids []string, visit func(id string, m memoryAt, alive bool) error) error {
 	v, err := sv.view(space)
 	if err != nil {
 		return err
@@ -162,7 +164,9 @@ func (sv *server) each(ctx context.Context, space string, ids []string, visit fu
 		if err != nil {
 			return err
 		}
-		visit(id, m, alive)
+		if err := visit(id, m, alive); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -261,4 +262,30 @@ func TestRegister(t *testing.T) {
 	require.True(t, kind.Doc.Traits.Ordered)
 	require.True(t, strings.HasSuffix(kind.In.String(), "Appended"))
 	require.True(t, strings.HasSuffix(kind.Out.String(), "Applied"))
+}
+
+// However many hits with however much content are asked for: an answer has a bound.
+func TestAnAnswerIsBoundedInBytes(t *testing.T) {
+	j := newFakeJournal()
+	s := openStage(t, j, fixedLimits{workers: 2, queue: 8, maxLimit: 1000})
+	large := strings.Repeat("x", memory.MaxContent)
+	var ids []string
+	for i := range maxAnswerBytes/memory.MaxContent + 1 {
+		op := observe(strconv.Itoa(i), 1, float32(i))
+		op.Observe.Content = large
+		ids = append(ids, op.Observe.ID)
+		process(t, s, j.append(at("x"), durable(), op)...)
+	}
+	q := memory.Query{Vector: []float32{1, 1}, Limit: len(ids)}
+	result, err := s.service.Recall(t.Context(), "x", q)
+	require.NoError(t, err)
+	require.Len(t, result.Hits, len(ids), "without content they fit")
+	q.IncludeContent = true
+	_, err = s.service.Recall(t.Context(), "x", q)
+	require.Equal(t, "ANSWER_TOO_LARGE", fault.As(err).Reason)
+	_, _, err = s.service.Get(t.Context(), "x", ids, false)
+	require.Equal(t, "ANSWER_TOO_LARGE", fault.As(err).Reason)
+	found, _, err := s.service.Get(t.Context(), "x", ids[:3], false)
+	require.NoError(t, err)
+	require.Len(t, found, 3)
 }
