@@ -48,7 +48,8 @@ type lateStream struct {
 	limit, committed, expected uint64
 }
 
-func newLateStream(h *harness, t *testing.T, policy engramv1.OverloadPolicy) *lateStream {
+func newLateStream(t *testing.T, h *harness, policy engramv1.OverloadPolicy) *lateStream {
+	t.Helper()
 	inlet := &lateInlet{}
 	h.Inlet = inlet
 	s := &lateStream{wire: h.dial(t.Context()), inlet: inlet}
@@ -87,7 +88,7 @@ func TestALateRefusalDoesNotLeaveTheClientWithoutCredit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness()
 		h.gauge.set(session.Pressure{State: session.CreditOK, ItemLimit: 20, Items: 4, ByteLimit: 1 << 30}) // a small share each
-		s := newLateStream(h, t, engramv1.OverloadPolicy_OVERLOAD_POLICY_NACK)
+		s := newLateStream(t, h, engramv1.OverloadPolicy_OVERLOAD_POLICY_NACK)
 		require.EqualValues(t, 16, s.limit)
 		s.send(1, 8)
 		s.send(9, 16)
@@ -118,7 +119,7 @@ func TestALateRefusalDoesNotLeaveTheClientWithoutCredit(t *testing.T) {
 func TestFailStreamSaysWhatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness()
-		s := newLateStream(h, t, engramv1.OverloadPolicy_OVERLOAD_POLICY_FAIL_STREAM)
+		s := newLateStream(t, h, engramv1.OverloadPolicy_OVERLOAD_POLICY_FAIL_STREAM)
 		s.send(1, 1)
 		s.inlet.settle(0, graph.Outcome{Err: &session.Refusal{
 			Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: 1, Late: true, Retry: time.Second,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -111,7 +110,7 @@ func TestTheLimitFollowsTheMessages(t *testing.T) {
 		got, err := io.ReadAll(body)
 		if fits < 0 {
 			require.NoError(t, err)
-			require.Equal(t, len(sent), len(got))
+			require.Len(t, got, len(sent))
 			return
 		}
 		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
@@ -119,7 +118,7 @@ func TestTheLimitFollowsTheMessages(t *testing.T) {
 		require.GreaterOrEqual(t, len(got), fits)
 		require.Less(t, len(got), fits+prefixBytes)
 		_, again := body.Read(make([]byte, 8))
-		require.True(t, errors.Is(again, err))
+		require.ErrorIs(t, again, err)
 	})
 }
 
