@@ -226,3 +226,22 @@ func TestUnprovenTailIsConfirmedAtOpen(t *testing.T) {
 		require.Equal(t, fault.StorageUnavailable, fault.KindOf(err))
 	}
 }
+
+// The closing mark of a journal reaches the page cache only: its sync fails, or the process is killed before it. The next
+// process, in the same boot, acks on top of it; then the power fails, and takes the mark but nothing that was acked.
+func TestClosingMarkThatWasNeverSynced(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	inject := &failures{kind: errorfs.OpFileSyncData, n: 2, cause: syscall.EIO} // after the header's and the group's
+	l, _, _ := mustOpen(t, testOptions(errorfs.Wrap(mem, inject)))
+	durable(t, put(t, l, "one"))
+	require.NoError(t, l.Close())
+	require.Equal(t, 1, inject.hit)
+	l, _, found := mustOpen(t, testOptions(mem))
+	require.Equal(t, []string{"one"}, found)
+	durable(t, put(t, l, "two"))
+	for _, percent := range []int{0, 50, 100} {
+		found, _ := holds(t, testOptions(mem.CrashClone(crashConfig(percent, 1))))
+		require.Equal(t, []string{"one", "two"}, found)
+	}
+	require.NoError(t, l.Close())
+}

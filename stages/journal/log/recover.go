@@ -203,10 +203,11 @@ func (r *recovered) cutTail(s *segment, found *damage, end, size int64) error {
 // confirmTail makes the last group certainly durable before anything builds on it. All groups but the last are proven by
 // the one after them; the last may lie in the page cache only, or may have met a failed sync, after which the cache
 // counts as clean and a new sync would write nothing. Writing the same bytes again to the same place makes them dirty,
-// and is harmless wherever it is cut short.
+// and is harmless wherever it is cut short. An empty group is no exception: it may itself be in the page cache only, and
+// the next segment is about to say that it is valid.
 func confirmTail(o Options, s *segment, sc *scanner) error {
 	end := s.end.Load()
-	if sc.sealed || sc.lastGroup >= end {
+	if sc.lastGroup >= end {
 		return nil
 	}
 	file, err := o.FS.OpenReadWrite(s.path, writeCategory)

@@ -58,7 +58,6 @@ type scanner struct {
 	items   [][]byte
 
 	lastGroup int64 // where the last group head lies; 0 before the first
-	sealed    bool  // the last group is an empty one
 }
 
 func newScanner(s *segment, limit int64) *scanner {
@@ -105,7 +104,7 @@ func (s *scanner) groupAt(at int64) (groupHead, error) {
 	case g.firstLSN != s.lsn:
 		return g, damage{at, fmt.Sprintf("group begins with record %d, expected %d", g.firstLSN, s.lsn)}
 	}
-	s.lastGroup, s.sealed = at, g.length == 0
+	s.lastGroup = at
 	return g, nil
 }
 
