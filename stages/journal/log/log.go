@@ -40,7 +40,7 @@ const (
 	defaultMinBackoff = 100 * time.Millisecond
 	defaultMaxBackoff = 5 * time.Second
 	directoryMode     = 0o755
-	maxDepth          = 64 // folders made on the way to the journal's
+	maxDepth          = 64 // folders made on the way to one
 	writeCategory     = vfs.DiskWriteCategory("engram-journal")
 )
 

@@ -31,8 +31,8 @@ func recoverSegments(o Options, visit func(Entry) error) (*recovered, error) {
 }
 
 func (r *recovered) run(o Options, visit func(Entry) error) error {
-	if err := prepareDirectory(o); err != nil {
-		return err
+	if err := MakeFolder(o.FS, o.Dir, directoryMode); err != nil {
+		return storageError("make journal folder", o.Dir, err)
 	}
 	if err := r.openAll(o); err != nil {
 		return err
@@ -44,28 +44,6 @@ func (r *recovered) run(o Options, visit func(Entry) error) error {
 	}
 	r.report.Segments = len(r.segments)
 	r.report.Records, r.report.Items = uint64(r.nextLSN-1), uint64(r.nextOrdinal-1)
-	return nil
-}
-
-// prepareDirectory makes the folder and its entry in the parent durable, and those of parents made on the way.
-func prepareDirectory(o Options) error {
-	dir := o.FS.PathDir(o.Dir)
-	grown := []string{dir} // folders that get a new entry
-	for len(grown) < maxDepth {
-		if _, err := o.FS.Stat(dir); err == nil {
-			break
-		}
-		dir = o.FS.PathDir(dir)
-		grown = append(grown, dir)
-	}
-	if err := o.FS.MkdirAll(o.Dir, directoryMode); err != nil {
-		return storageError("make journal folder", o.Dir, err)
-	}
-	for _, dir := range slices.Backward(grown) {
-		if err := syncDirectory(o.FS, dir); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -228,7 +206,10 @@ func confirmTail(o Options, s *segment, sc *scanner) error {
 	if err := file.SyncData(); err != nil {
 		return storageError("confirm journal tail", s.path, err)
 	}
-	return syncDirectory(o.FS, o.Dir)
+	if err := syncFolder(o.FS, o.Dir); err != nil {
+		return storageError("sync journal folder", o.Dir, err)
+	}
+	return nil
 }
 
 // readError passes a visitor's error on and dresses one of the file system.

@@ -49,8 +49,8 @@ func (w *writer) begin(o Options) error {
 	if err := w.sync(); err != nil {
 		return err
 	}
-	if err := syncDirectory(o.FS, o.Dir); err != nil {
-		return err
+	if err := syncFolder(o.FS, o.Dir); err != nil {
+		return storageError("sync journal folder", o.Dir, err)
 	}
 	file, err := o.FS.Open(w.seg.path, vfs.RandomReadsOption)
 	if err != nil {
@@ -103,18 +103,6 @@ func (w *writer) sync() error {
 // abandon closes the file for writing; what is not synced is left to the next segment's header to void. The close's own
 // error says nothing about durability: everything that counts has been synced before.
 func (w *writer) abandon() { _ = w.file.Close() }
-
-func syncDirectory(fs vfs.FS, path string) error {
-	dir, err := fs.OpenDir(path)
-	if err != nil {
-		return storageError("open journal folder", path, err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return storageError("sync journal folder", path, err)
-	}
-	return nil
-}
 
 func storageError(op, path string, cause error) error {
 	return fault.Wrap(fault.StorageUnavailable, cause, "").WithOp(op).WithSubject(path).
