@@ -9,11 +9,15 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/stages/journal/log"
 )
 
 const (
 	lockFile   = "LOCK"
+	folderMode = 0o700
 	maxPIDText = 32 // bytes read of what the holder wrote
 )
 
@@ -24,8 +28,12 @@ type folderLock struct {
 }
 
 // lockFolder makes the folder if it is missing, for this user alone, and locks it.
-func lockFolder(folder string) (*folderLock, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+func lockFolder(folder string) (*folderLock, error) { return lockFolderOf(vfs.Default, folder) }
+
+// lockFolderOf makes the folder through fs, of the same disk. It is made durable, since the journal syncs no folder above
+// one that it finds: what is acked would go with it when the power fails.
+func lockFolderOf(fs vfs.FS, folder string) (*folderLock, error) {
+	if err := log.MakeFolder(fs, folder, folderMode); err != nil {
 		return nil, folderFault(folder, err)
 	}
 	file, err := os.OpenFile(filepath.Join(folder, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
