@@ -52,7 +52,7 @@ func (l *Log) settle(g *group, err error) {
 		return
 	}
 	l.failures.Add(1)
-	l.retire()
+	l.poison()
 	l.entries = l.entries[:len(l.view.Load().entries)]
 	var doomed *group
 	l.opts.OnFailure(err, func() LSN {
@@ -159,6 +159,15 @@ func (l *Log) segmentFor(g *group) (*writer, error) {
 	l.segments = append(l.segments, w.seg)
 	l.written.Add(headerBytes)
 	return w, nil
+}
+
+// poison closes the active segment after a failed write or sync. The segment of a group that failed is in no view before
+// its first group is durable, so a blank one has no reader.
+func (l *Log) poison() {
+	if l.active != nil {
+		l.retire()
+		l.segments = dropLastBlank(l.segments)
+	}
 }
 
 // retire closes the active segment for good, full or poisoned.

@@ -205,7 +205,11 @@ func TestDamagedFolderIsNamed(t *testing.T) {
 	})
 	t.Run("a segment was never finished", func(t *testing.T) {
 		for n := range headerBytes {
-			require.NoError(t, open(folder(t, append(slices.Clip(segments), make([]byte, n))...)))
+			fs := folder(t, segments...)
+			write(t, fs, fs.PathJoin(testDir, "next.seg"), segments[0][:n])
+			require.NoError(t, open(fs), "it had no number yet")
+			err := open(folder(t, append(slices.Clip(segments), segments[0][:n])...))
+			require.Equal(t, fault.Corrupt, fault.KindOf(err), "one with a number had its header on disk")
 		}
 	})
 	t.Run("a segment of a newer format", func(t *testing.T) {

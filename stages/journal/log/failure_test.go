@@ -43,7 +43,8 @@ func (f *failures) String() string { return fmt.Sprint(f.kind) }
 // bytes have reached the disk, as they do when only the sync fails.
 func TestFailureOfEachOperation(t *testing.T) {
 	for _, kind := range []errorfs.OpKind{
-		errorfs.OpFileWrite, errorfs.OpFileSyncData, errorfs.OpCreate, errorfs.OpFileSync, errorfs.OpOpenDir, errorfs.OpOpen,
+		errorfs.OpFileWrite, errorfs.OpFileSyncData, errorfs.OpCreate, errorfs.OpRename, errorfs.OpFileSync, errorfs.OpOpenDir,
+		errorfs.OpOpen,
 	} {
 		hits := 0
 		for n := range 40 {

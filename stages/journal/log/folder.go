@@ -11,8 +11,8 @@ import (
 
 // MakeFolder makes a folder, and those above it that are missing, so that they outlast a power failure. They are made
 // from the top, and the entry of each is synced before the next is made in it: so of the folders that it finds only the
-// deepest can have been left without a durable entry, by a process that was killed, and it syncs that one too. Errors are the file
-// system's own.
+// deepest can have been left without a durable entry, by a process that was killed, and it syncs that one too. Errors
+// are the file system's own.
 func MakeFolder(fs vfs.FS, path string, mode os.FileMode) error {
 	missing, found := missingFolders(fs, path)
 	if err := syncFolder(fs, fs.PathDir(found)); err != nil && !beyondSync(err) {

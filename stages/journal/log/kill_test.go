@@ -21,7 +21,7 @@ type kill struct {
 }
 
 func (k *kill) MaybeError(op errorfs.Op) error {
-	if op.Kind.ReadOrWrite() == errorfs.OpIsRead || op.Kind == errorfs.OpFileClose {
+	if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 		return nil
 	}
 	k.seen++
@@ -34,24 +34,23 @@ func (k *kill) MaybeError(op errorfs.Op) error {
 func (k *kill) String() string { return fmt.Sprint("killed at ", k.n) }
 
 // life opens the log, appends until it is killed or through, and returns the items that were acked. A segment takes four.
-func life(t *testing.T, mem vfs.FS, k *kill, name string, appends int) (acked []string) {
-	o := testOptions(errorfs.Wrap(mem, k))
+func life(t *testing.T, mem vfs.FS, disk errorfs.Injector, name string, appends int) (acked []string) {
+	o := testOptions(errorfs.Wrap(mem, disk))
 	o.Salt = randomSalt // no two lives share one
 	l, _, err := Open(o, func(Entry) error { return nil })
 	if err != nil {
-		require.ErrorIs(t, err, errKilled, "%s, %v", name, k)
+		require.ErrorIs(t, err, errKilled, "%s, %v", name, disk)
 		return nil
 	}
 	for i := range appends {
 		s := fmt.Sprintf("%s %d %s", name, i, strings.Repeat("x", 1000))
-		r, err := tryPut(l, s)
-		if err != nil {
-			break // it waits after a failure
-		}
-		if <-r.Commit.Done(); r.Commit.Err() != nil {
+		err := attempt(l, s)
+		if errors.Is(err, errKilled) {
 			break
 		}
-		acked = append(acked, s)
+		if err == nil {
+			acked = append(acked, s)
+		}
 	}
 	require.NoError(t, l.Close())
 	return acked

@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/engram-stream/engram/internal/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -108,6 +110,21 @@ func mustPut(t testing.TB, l *Log, items ...string) {
 	}, 10*time.Second, time.Microsecond)
 }
 
+// attempt appends once, when the log takes appends again, and returns the fate of it.
+func attempt(l *Log, items ...string) error {
+	for {
+		r, err := tryPut(l, items...)
+		if f := fault.As(err); f != nil && f.RetryAfter > 0 {
+			continue // the test's backoff is a nanosecond
+		}
+		if err != nil {
+			return err
+		}
+		<-r.Commit.Done()
+		return r.Commit.Err()
+	}
+}
+
 // file returns the bytes of a file.
 func file(t testing.TB, fs vfs.FS, path string) []byte {
 	t.Helper()
@@ -130,13 +147,18 @@ func folder(t testing.TB, segments ...[]byte) *vfs.MemFS {
 	fs := vfs.NewMem()
 	require.NoError(t, fs.MkdirAll(testDir, directoryMode))
 	for i, b := range segments {
-		f, err := fs.Create(fs.PathJoin(testDir, segmentName(uint64(i)+1)), writeCategory)
-		require.NoError(t, err)
-		_, err = f.Write(bytes.Clone(b)) // a vfs may change what it is given
-		require.NoError(t, err)
-		require.NoError(t, f.Close())
+		write(t, fs, fs.PathJoin(testDir, segmentName(uint64(i)+1)), b)
 	}
 	return fs
+}
+
+func write(t testing.TB, fs vfs.FS, path string, b []byte) {
+	t.Helper()
+	f, err := fs.Create(path, writeCategory)
+	require.NoError(t, err)
+	_, err = f.Write(bytes.Clone(b)) // a vfs may change what it is given
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
 }
 
 func crashConfig(percent int, seed uint64) vfs.CrashCloneCfg {

@@ -55,3 +55,6 @@ func randomSalt() uint64 {
 }
 
 func segmentName(number uint64) string { return fmt.Sprintf("%020d.seg", number) }
+
+// unnamed is the path of a segment whose header is not durable yet. What a crash leaves there is overwritten.
+func unnamed(o Options) string { return o.FS.PathJoin(o.Dir, "next.seg") }

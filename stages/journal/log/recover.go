@@ -42,6 +42,7 @@ func (r *recovered) run(o Options, visit func(Entry) error) error {
 			return err
 		}
 	}
+	r.segments = dropLastBlank(r.segments)
 	r.report.Segments = len(r.segments)
 	r.report.Records, r.report.Items = uint64(r.nextLSN-1), uint64(r.nextOrdinal-1)
 	return nil
@@ -58,13 +59,11 @@ func (r *recovered) openAll(o Options) error {
 		if number != uint64(i)+1 {
 			return corrupt(o.FS.PathJoin(o.Dir, segmentName(uint64(i)+1)), 0, "the segment is missing")
 		}
-		s, err := openSegment(o, path, number, i == len(numbers)-1)
+		s, err := openSegment(o, path, number)
 		if err != nil {
 			return err
 		}
-		if s != nil {
-			r.segments = append(r.segments, s)
-		}
+		r.segments = append(r.segments, s)
 	}
 	return nil
 }
@@ -85,9 +84,8 @@ func listSegments(o Options) ([]uint64, error) {
 	return numbers, nil
 }
 
-// openSegment opens one file and reads its header. It returns nil for the debris of a segment that was never finished:
-// the last file, with nothing after its header. Its end is provisional: the file's size.
-func openSegment(o Options, path string, number uint64, last bool) (s *segment, err error) {
+// openSegment opens one file and reads its header. Its end is provisional: the file's size.
+func openSegment(o Options, path string, number uint64) (s *segment, err error) {
 	file, err := o.FS.Open(path, vfs.RandomReadsOption)
 	if err != nil {
 		return nil, storageError("open journal segment", path, err)
@@ -114,10 +112,7 @@ func openSegment(o Options, path string, number uint64, last bool) (s *segment, 
 	if err == nil && h.number != number {
 		err = fmt.Errorf("segment calls itself number %d", h.number)
 	}
-	switch {
-	case err != nil && last && info.Size() <= headerBytes:
-		return nil, nil
-	case err != nil:
+	if err != nil {
 		return nil, corrupt(path, 0, err.Error())
 	}
 	s = &segment{header: h, path: path, file: file}

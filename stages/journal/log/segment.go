@@ -26,11 +26,27 @@ type writer struct {
 	chunk  []byte // gathers small pieces into writes of chunkBytes; empty between groups
 }
 
-// createSegment makes the file with a durable header in a durable directory entry, before any record is written to it:
-// so a segment with a broken header has never held an acked record, unless the file goes on after the header.
+// blank says that no record in the segment is valid.
+func (s *segment) blank() bool { return s.end.Load() == headerBytes }
+
+// dropLastBlank returns the segments without the last one if that is blank. The next segment then takes its number, and
+// its place on disk: so a disk that fails for long leaves one file behind and not one a try. No reader may have it yet.
+func dropLastBlank(segments []*segment) []*segment {
+	last := len(segments) - 1
+	if last < 0 || !segments[last].blank() {
+		return segments
+	}
+	_ = segments[last].file.Close() // opened for reading only
+	return segments[:last]
+}
+
+// createSegment makes the file with a durable header in a durable directory entry, before any record is written to it.
+// It gets its name only with the header on disk, and by a rename: where it takes the place of a blank segment, a crash
+// leaves one or the other, and both say the same of the segment before. Removing the blank one first would, for a moment,
+// leave nothing that voids the failed bytes before it.
 func createSegment(o Options, h header) (*writer, error) {
 	path := o.FS.PathJoin(o.Dir, segmentName(h.number))
-	file, err := o.FS.Create(path, writeCategory)
+	file, err := o.FS.Create(unnamed(o), writeCategory)
 	if err != nil {
 		return nil, storageError("create journal segment", path, err)
 	}
@@ -48,6 +64,9 @@ func (w *writer) begin(o Options) error {
 	}
 	if err := w.sync(); err != nil {
 		return err
+	}
+	if err := o.FS.Rename(unnamed(o), w.seg.path); err != nil {
+		return storageError("name journal segment", w.seg.path, err)
 	}
 	if err := syncFolder(o.FS, o.Dir); err != nil {
 		return storageError("sync journal folder", o.Dir, err)
