@@ -27,6 +27,8 @@ type plan struct {
 	suggested map[string]bool
 	// extra holds the nodes that do again what another does; a report has said so.
 	extra map[*planNode]bool
+	// early holds the nodes before which items would wait uncharged; a report has said so.
+	early map[*planNode]bool
 	// misread holds the nodes that read what they cannot: what only follows from that is not reported.
 	misread map[*planNode]bool
 	// partial says that some node could not be made, so that what seems to be missing may be that node's.
@@ -56,6 +58,7 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 		spec: s, registry: r, options: opts, log: opts.Logger,
 		budget: NewBudget(s.Budget), byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
 		cyclic: make(map[edgeOf]bool), suggested: make(map[string]bool), extra: make(map[*planNode]bool),
+		early: make(map[*planNode]bool),
 	}
 	p.resolveNames()
 	p.resolveKinds()
@@ -65,8 +68,8 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 	p.checkForks()
 	p.checkEnds()
 	p.buildNodes()
-	p.checkWorkers()
 	p.checkCharges()
+	p.checkWorkers()
 	p.checkLiveness()
 	services := p.bindServices()
 	if len(p.found) > 0 {
@@ -115,8 +118,13 @@ func (p *plan) reportBuild(n *planNode, err error) {
 
 // fused says whether a node runs on its upstream's goroutine.
 func (n *planNode) fused() bool {
-	return n.Role != RoleSource && n.Edge == nil && n.Workers <= 1 && !n.built.holds() &&
-		(n.kind.Doc.Traits.Fused || n.Role == RoleSink)
+	return n.Role != RoleSource && n.Edge == nil && n.Workers <= 1 && n.fusable()
+}
+
+// fusable says whether a node runs on its upstream's goroutine when the pipeline does not keep it from it.
+func (n *planNode) fusable() bool {
+	holds := n.built != nil && n.built.holds()
+	return !holds && (n.kind.Doc.Traits.Fused || n.Role == RoleSink)
 }
 
 // outLanes is the number of lanes of its output.

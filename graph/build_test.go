@@ -57,6 +57,7 @@ func kinds() *graph.Registry {
 	kind(r, "admit", graph.Traits{Fused: true, Charges: true}, inert[Op, Op]{})
 	kind(r, "coalesce", graph.Traits{Ordered: true}, inert[Op, Op]{bounds: graph.Bounds{HoldItems: 500, HoldBytes: 4096, BatchItems: 1000, BatchBytes: 8192}})
 	kind(r, "enrich", graph.Traits{Parallel: true}, inert[Op, Op]{})
+	kind(r, "tag", graph.Traits{Fused: true, Parallel: true}, inert[Op, Op]{})
 	kind(r, "shard", graph.Traits{Partitions: true}, inert[Op, Op]{lanes: 4})
 	kind(r, "laneless", graph.Traits{Partitions: true}, inert[Op, Op]{})
 	kind(r, "journal", graph.Traits{Ordered: true}, inert[Op, Ack]{export: []any{answers{}}})
@@ -221,6 +222,15 @@ var refusals = map[string]struct {
 	"charged twice": {enough, []graph.NodeSpec{source(2, "rpc"), source(3, "ws"), stage(4, "decode", "rpc", "ws"), stage(5, "admit", "decode"), n(6, graph.RoleStage, "again", "admit", "admit"), stage(8, "journal", "again"), sink(9, "journal")}, []string{
 		`p.yaml:6:3: "again" charges the budget for what "admit" has charged already; hint: remove "admit" or "again"`,
 	}},
+	"queues before the charge": {enough, []graph.NodeSpec{
+		source(2, "rpc"), source(3, "ws"), with(stage(4, "decode", "rpc", "ws"), window(1, 1)), stage(5, "coalesce", "decode"),
+		with(stage(6, "tag", "coalesce"), workers(2)), with(stage(7, "admit", "tag"), window(1000, 1<<20)), stage(8, "journal", "admit"), sink(9, "journal"),
+	}, []string{
+		`p.yaml:4:40: "decode" has an edge, on which items wait before "admit" charges the budget for them: nothing counts them there; hint: remove it: edges stand behind "admit"`,
+		`p.yaml:5:3: "coalesce" makes items wait before "admit" charges the budget for them: nothing counts them there; hint: put it behind "admit"`,
+		`p.yaml:6:50: "tag" has workers, for which items wait before "admit" charges the budget for them: nothing counts them there; hint: remove it: workers stand behind "admit"`,
+		`p.yaml:7:40: "admit" has an edge, on which items wait before "admit" charges the budget for them: nothing counts them there; hint: remove it: edges stand behind "admit"`,
+	}},
 	"empty budget": {graph.Window{Items: 0, Bytes: 5}, chained(sink(9, "journal")), []string{
 		`p.yaml:1:9: the budget is 0 items, 5B; hint: give at least 1 item and 1 byte`,
 	}},
@@ -235,8 +245,8 @@ var refusals = map[string]struct {
 		`p.yaml:8:40: the edge into "journal" has a window of 8000B, but a batch of 8KiB may come from "coalesce": it would never fit; hint: set bytes to 8KiB or more, or let "coalesce" send smaller batches`,
 		`p.yaml:9:40: the edge into "out" has a window of 0 items, -1B: nothing fits it; hint: give at least 1 item and 1 byte`,
 	}},
-	"window under an unbounded source": {enough, []graph.NodeSpec{with(source(2, "rpc"), func(n *graph.NodeSpec) { n.Offers = graph.Window{} }), with(stage(4, "decode", "rpc"), window(100, 1<<20)), stage(5, "admit", "decode"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
-		`p.yaml:4:40: the edge into "decode" has a window of 100 items, but a batch of 10000 may come ("rpc" has no bound but the budget): it would never fit; hint: set items to 10000 or more, or let "rpc" send smaller batches`,
+	"window under an unbounded source": {enough, []graph.NodeSpec{with(source(2, "rpc"), func(n *graph.NodeSpec) { n.Offers = graph.Window{} }), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), with(stage(8, "journal", "admit"), window(100, 1<<20)), sink(9, "journal")}, []string{
+		`p.yaml:8:40: the edge into "journal" has a window of 100 items, but a batch of 10000 may come ("rpc" has no bound but the budget): it would never fit; hint: set items to 10000 or more, or let "rpc" send smaller batches`,
 	}},
 	"window of a source": {enough, append(slices.Clone(chain[1:]), with(source(2, "rpc"), window(100, 100)), sink(9, "journal")), []string{
 		`p.yaml:2:40: source "rpc" cannot have an edge: it has no input; hint: remove it`,
@@ -286,12 +296,20 @@ func TestBuildRefusesAServiceThatNobodyExports(t *testing.T) {
 	require.ErrorContains(t, err, "no provider of error")
 }
 
+func TestBuildRefusesAKindThatChargesBehindAQueue(t *testing.T) {
+	r := kinds()
+	kind(r, "toll", graph.Traits{Charges: true}, inert[Op, Op]{})
+	s := graph.Spec{Budget: enough, Nodes: []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "toll", "decode"), stage(8, "journal", "toll"), sink(9, "journal")}}
+	_, found := s.Build(r, graph.Options{})
+	require.Equal(t, []string{`p.yaml:5:3: "toll" makes items wait before "toll" charges the budget for them: nothing counts them there; hint: a kind that charges must run fused`}, texts(found))
+}
+
 func TestBuildReportsEverythingAtOnceInOrder(t *testing.T) {
 	found := build(graph.Window{Items: 5000, Bytes: 1 << 20},
-		source(2, "rpc"), with(stage(3, "coalesce", "rpc"), window(10, 1<<20)), stage(4, "admit", "coalesce"), n(5, graph.RoleStage, "j", "jounal", "admit"), sink(6, "jj"))
+		source(2, "rpc"), stage(3, "admit", "rpc"), with(stage(4, "coalesce", "admit"), window(10, 1<<20)), n(5, graph.RoleStage, "j", "jounal", "coalesce"), sink(6, "jj"))
 	require.Equal(t, []string{
-		`p.yaml:3:20: "coalesce" takes Op, but "rpc" gives Raw; hint: put a "decode" stage between them`,
-		`p.yaml:3:40: the edge into "coalesce" has a window of 10 items, but a batch of 100 may come from "rpc": it would never fit; hint: set items to 100 or more, or let "rpc" send smaller batches`,
+		`p.yaml:3:20: "admit" takes Op, but "rpc" gives Raw; hint: put a "decode" stage between them`,
+		`p.yaml:4:40: the edge into "coalesce" has a window of 10 items, but a batch of 100 may come from "rpc": it would never fit; hint: set items to 100 or more, or let "rpc" send smaller batches`,
 		`p.yaml:5:10: unknown kind of stage "jounal"; hint: did you mean "journal"?`,
 		`p.yaml:6:20: sink "out" reads from "jj", which is not there; hint: did you mean "j"?`,
 	}, texts(found))

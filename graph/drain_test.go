@@ -205,7 +205,7 @@ func TestOpenAndClose(t *testing.T) {
 	addStage(r, "bad", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] {
 		return lifecycle{Stage: each[word, word](pass), name: "bad", log: &log, fails: true}
 	})
-	addStage(r, "charge", graph.Traits{Charges: true}, func(d graph.Deps) graph.Stage[word, word] { return charge(d.Budget) })
+	addStage(r, "charge", graph.Traits{Fused: true, Charges: true}, func(d graph.Deps) graph.Stage[word, word] { return charge(d.Budget) })
 	graph.RegisterSource(r, "in", graph.Doc{}, none{}, func(none, graph.Deps, graph.Inlet[word]) (any, error) {
 		return lifecycle{name: "in", log: &log}, nil
 	})

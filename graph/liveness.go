@@ -21,7 +21,7 @@ func (p *plan) checkWorkers() {
 			p.report(n.WorkersPos, "remove it, or partition by a key upstream", "%q cannot have %d workers: a %q is run by one goroutine a lane", n.Name, n.Workers, n.Kind)
 		case n.built != nil && n.built.holds():
 			p.report(n.WorkersPos, "remove it", "%q cannot have %d workers: it holds items back between calls", n.Name, n.Workers)
-		default:
+		case !p.early[n]:
 			p.checkOrder(n)
 		}
 	}
@@ -68,6 +68,9 @@ func (p *plan) checkCharges() {
 					"%q charges the budget for what %q has charged already", n.Name, charging.Name)
 			}
 		}
+		if charging != nil {
+			p.checkUncharged(way, charging)
+		}
 		last := way[len(way)-1]
 		unknown := slices.ContainsFunc(way, func(n *planNode) bool { return n.kind == nil })
 		misread := slices.ContainsFunc(way, func(n *planNode) bool { return p.misread[n] })
@@ -75,6 +78,38 @@ func (p *plan) checkCharges() {
 			p.report(source.Pos, p.hintCharge(), "nothing between %q and %q charges the budget, so memory has no bound", source.Name, last.Name)
 		}
 	}
+}
+
+// checkUncharged refuses a queue on the way from a source to the node that charges the budget, that node included.
+// Credit is granted and refusals are told while an offer runs, so what waits before it is charged hangs its stream,
+// and nothing counts it.
+func (p *plan) checkUncharged(way []*planNode, charging *planNode) {
+	for _, n := range way[:slices.Index(way, charging)+1] {
+		if n.Role == RoleSource || n.kind == nil || p.early[n] {
+			continue
+		}
+		if pos, queue, hint := n.queue(charging); queue != "" {
+			p.early[n] = true
+			p.report(pos, hint, "%q %s before %q charges the budget for them: nothing counts them there", n.Name, queue, charging.Name)
+		}
+	}
+}
+
+// queue says how a node makes items wait, and what to do about it when it stands before the node that charges them.
+// It is empty for one that runs fused, and for workers that its kind cannot have anyway.
+func (n *planNode) queue(charging *planNode) (pos Position, queue, hint string) {
+	behind := fmt.Sprintf("behind %q", charging.Name)
+	switch {
+	case !n.fusable() && n == charging:
+		return n.Pos, "makes items wait", "a kind that charges must run fused"
+	case !n.fusable():
+		return n.Pos, "makes items wait", "put it " + behind
+	case n.Edge != nil:
+		return n.Edge.Pos, "has an edge, on which items wait", "remove it: edges stand " + behind
+	case n.Workers > 1 && n.kind.Doc.Traits.Parallel:
+		return n.WorkersPos, "has workers, for which items wait", "remove it: workers stand " + behind
+	}
+	return Position{}, "", ""
 }
 
 func (p *plan) hintCharge() string {
@@ -231,7 +266,7 @@ func (p *plan) checkOffer(n *planNode, b *Bounds) {
 
 // checkWindow refuses a window that the largest batch does not fit: it would never be taken.
 func (p *plan) checkWindow(n *planNode, in batchBound) {
-	if n.Edge == nil {
+	if n.Edge == nil || p.early[n] {
 		return
 	}
 	if n.Role == RoleSource {

@@ -201,6 +201,14 @@ sinks:
 			"  coalesce: { from: admit }", "  admit2: { kind: admit, from: admit }\n  coalesce: { from: admit2 }",
 			`8:3: "admit2" charges the budget for what "admit" has charged already; hint: remove "admit" or "admit2"`,
 		},
+		{
+			"sequence: { from: decode }", "sequence: { from: decode, edge: { items: 10, bytes: 64KiB } }",
+			`6:35: "sequence" has an edge, on which items wait before "admit" charges the budget for them: nothing counts them there; hint: remove it: edges stand behind "admit"`,
+		},
+		{
+			"  admit: { from: sequence }\n  coalesce: { from: admit }\n  shard: { from: coalesce }", "  coalesce: { from: sequence }\n  admit: { from: coalesce }\n  shard: { from: admit }",
+			`7:3: "coalesce" makes items wait before "admit" charges the budget for them: nothing counts them there; hint: put it behind "admit"`,
+		},
 	} {
 		require.Contains(t, good, c.old)
 		assert.Equal(t, "pipeline.yaml:"+c.want+"\n", validate(t, strings.Replace(good, c.old, c.new, 1)))
