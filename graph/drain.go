@@ -14,6 +14,10 @@ import (
 // reportEvery is how often a drain says what it still waits for.
 const reportEvery = 5 * time.Second
 
+// closeGrace is what closing has at least, when ctx has ended before it: a goroutine that was just told to stop needs a
+// moment to see it, and a Close that does not hang to return.
+const closeGrace = 100 * time.Millisecond
+
 // Residue is what a drain had to leave: empty when every item was done.
 type Residue struct {
 	Left []Left // in topological order
@@ -55,7 +59,7 @@ func (r Residue) String() string {
 // Drain ends the graph: offers get ErrDraining, edges close in topological order, holders are flushed, every item is
 // settled, stages are closed. When ctx has a deadline, at three quarters of the time to it (else when ctx ends) what
 // is left is cancelled and rejected, and the Residue names it; a stage that has not returned when ctx ends is given
-// up and not closed. Later calls wait for the first and return the same.
+// up and not closed, and so is a Close (both have closeGrace at least). Later calls wait for the first and return the same.
 func (e *Engine) Drain(ctx context.Context) (Residue, error) {
 	first, drained := e.beginDrain()
 	if !first {
@@ -98,7 +102,7 @@ func (e *Engine) drain(ctx context.Context) (Residue, error) {
 		if !e.windDown(ctx, quiet) {
 			residue.Left = markStuck(residue.Left, e.hosts)
 			e.settleRest(func(l *ledger, i int) { l.abandon(i, Outcome{Err: reason}) })
-			return residue, errors.Join(err, e.closeOpened(e.idle()))
+			return residue, errors.Join(err, e.closeOpened(ctx, e.ended(quiet)))
 		}
 	}
 	e.settleRest(func(l *ledger, i int) {
@@ -106,7 +110,7 @@ func (e *Engine) drain(ctx context.Context) (Residue, error) {
 	})
 	e.workers.Wait()
 	e.cancel(ErrDraining)
-	return residue, errors.Join(err, e.failure(err), e.closeOpened(e.opened))
+	return residue, errors.Join(err, e.failure(err), e.closeOpened(ctx, e.opened))
 }
 
 // failure returns why the graph was stopped, if that was not the drain's own doing.
@@ -208,15 +212,39 @@ func markStuck(left []Left, hosts []*host) []Left {
 	return left
 }
 
-// idle returns the opened nodes with no code running.
-func (e *Engine) idle() []*host {
+// ended returns the opened nodes whose code will not run again. quiet is closed when no offer is in progress.
+func (e *Engine) ended(quiet <-chan struct{}) []*host {
+	grace, release := context.WithTimeout(context.Background(), closeGrace)
+	defer release()
 	var out []*host
 	for _, h := range e.opened {
-		if h.stats.active.Load() == 0 {
+		if h.callersEnd(grace, quiet) {
 			out = append(out, h)
 		}
 	}
 	return out
+}
+
+// callersEnd waits for the goroutines that run a node's code: its own, or those of what it is fused to. It returns
+// false when one is still there at the end of the grace.
+func (h *host) callersEnd(grace context.Context, quiet <-chan struct{}) bool {
+	if h.workers == 0 && h.role != RoleSource {
+		return !slices.ContainsFunc(h.up, func(up *host) bool { return !up.callersEnd(grace, quiet) })
+	}
+	callers := quiet
+	if h.workers > 0 {
+		callers = h.done
+	}
+	select {
+	case <-callers:
+	case <-grace.Done():
+	}
+	select {
+	case <-callers:
+		return true
+	default:
+		return false
+	}
 }
 
 // settleRest settles what is still open. Only a bug of a stage, or one that would not stop, leaves anything.

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +114,94 @@ func TestDrainCancelsAtThreeQuarters(t *testing.T) {
 		again, err2 := e.Drain(t.Context())
 		require.Equal(t, residue, again)
 		require.Equal(t, err, err2)
+	})
+}
+
+// audited notes whether its code runs after its Close.
+type audited struct {
+	holder
+	closed, late atomic.Bool
+}
+
+func (a *audited) Flush(ctx context.Context, why graph.FlushReason, out graph.Port[word]) (time.Duration, error) {
+	if a.closed.Load() {
+		a.late.Store(true)
+	}
+	return a.holder.Flush(ctx, why, out)
+}
+
+func (a *audited) Close() error {
+	a.closed.Store(true)
+	return nil
+}
+
+func TestDrainThatGivesUpAtOnceClosesWhatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &audited{holder: holder{cap: 10, wait: time.Hour}}
+		e := through(t, graph.Traits{}, a, discard)
+		o, err := offer(e, 0, 3)
+		require.NoError(t, err)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = e.Drain(ctx)
+		require.ErrorContains(t, err, "ran out of time")
+		synctest.Wait()
+		require.Equal(t, 3, o.Settled())
+		require.True(t, a.closed.Load(), "its goroutine needed a moment only")
+		require.False(t, a.late.Load(), "no call comes after Close")
+	})
+}
+
+func TestDrainDoesNotCloseWhatAStuckOfferMayStillReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		stubborn := make(chan struct{})
+		r := toys(discard)
+		addStage(r, "s", graph.Traits{Fused: true}, func(graph.Deps) graph.Stage[word, word] {
+			return stopping{closed: &closed, name: "s", stubborn: stubborn}
+		})
+		addStage(r, "a", graph.Traits{Fused: true}, func(graph.Deps) graph.Stage[word, word] { return closer{each[word, word](pass), &closed, "a"} })
+		addStage(r, "b", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] { return closer{each[word, word](pass), &closed, "b"} })
+		e := start(t, line("charge", "s", "a", "b"), r, graph.Options{})
+		go func() { _, _ = offer(e, 0, 3) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := e.Drain(ctx)
+		require.Error(t, err)
+		require.Equal(t, []string{"b"}, closed, "a runs on the goroutine of the offer that s holds up")
+		close(stubborn)
+	})
+}
+
+// clinging does not return from Close until it is let go.
+type clinging struct {
+	graph.Stage[word, word]
+	free chan struct{}
+}
+
+func (c clinging) Close() error {
+	<-c.free
+	return nil
+}
+
+func TestDrainGivesUpOnACloseThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		free := make(chan struct{})
+		r := toys(discard)
+		addStage(r, "a", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] { return closer{each[word, word](pass), &closed, "a"} })
+		addStage(r, "s", graph.Traits{}, func(graph.Deps) graph.Stage[word, word] { return clinging{each[word, word](pass), free} })
+		e := start(t, line("charge", "a", "s"), r, graph.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := e.Drain(ctx)
+		require.Less(t, time.Since(began), 5*time.Second)
+		require.ErrorContains(t, err, `close "s": it did not return in time`)
+		require.Equal(t, []string{"a"}, closed, "the others are closed all the same")
+		close(free)
 	})
 }
 

@@ -117,7 +117,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.cancel(err)
 		opened := e.opened
 		e.opened = nil
-		return errors.Join(err, e.closeOpened(opened))
+		return errors.Join(err, e.closeOpened(context.WithoutCancel(ctx), opened))
 	}
 	for _, h := range e.hosts {
 		e.launch(h)
@@ -162,19 +162,39 @@ func (h *host) open(ctx context.Context) error {
 	return nil
 }
 
-// closeOpened closes nodes in reverse order and returns all their errors.
-func (e *Engine) closeOpened(opened []*host) error {
+// closeOpened closes nodes in reverse order and returns all their errors. A Close that has not returned when ctx ends,
+// and not within closeGrace, is given up.
+func (e *Engine) closeOpened(ctx context.Context, opened []*host) error {
 	var errs []error
 	for _, h := range slices.Backward(opened) {
-		closer, ok := h.node.subject().(Closer)
-		if !ok {
-			continue
-		}
-		if err := h.try(&panics.Catcher{}, closer.Close); err != nil {
-			errs = append(errs, fmt.Errorf("close %q: %w", h.name, err))
+		if closer, ok := h.node.subject().(Closer); ok {
+			errs = append(errs, e.close(ctx, h, closer))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (e *Engine) close(ctx context.Context, h *host, closer Closer) error {
+	closed := make(chan error, 1)
+	e.workers.Go(func() { closed <- h.try(&panics.Catcher{}, closer.Close) })
+	select {
+	case err := <-closed:
+		return closeError(h, err)
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-closed:
+		return closeError(h, err)
+	case <-time.After(closeGrace):
+		return fault.New(fault.DeadlineExceeded, "close %q: it did not return in time", h.name)
+	}
+}
+
+func closeError(h *host, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("close %q: %w", h.name, err)
 }
 
 // launch starts a node's goroutines. They end when its edge does.
