@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/graph/graphtest"
 	"github.com/engram-stream/engram/internal/fault"
 )
 
@@ -173,6 +174,49 @@ func TestDrainDoesNotCloseWhatAStuckOfferMayStillReach(t *testing.T) {
 		require.Equal(t, []string{"b"}, closed, "a runs on the goroutine of the offer that s holds up")
 		close(stubborn)
 	})
+}
+
+func TestAHardStopEndsTheContextOfFusedStages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		r := toys(discard)
+		addStage(r, "s", graph.Traits{Fused: true}, func(graph.Deps) graph.Stage[word, word] { return stopping{closed: &closed, name: "s"} })
+		e := start(t, line("charge", "s"), r, graph.Options{})
+		var o *graphtest.Outcomes
+		go func() { o, _ = offer(e, 0, 3) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		residue, err := e.Drain(ctx)
+		require.Equal(t, fault.DeadlineExceeded, fault.KindOf(err))
+		require.Equal(t, []graph.Left{{Node: "s", Inside: 3, Oldest: 3 * time.Second}}, residue.Left, "and it was not stuck")
+		synctest.Wait()
+		require.ErrorIs(t, o.Err(0), graph.ErrStopped, "context.Cause says why")
+		require.Equal(t, []string{"s"}, closed)
+	})
+}
+
+// An offer's context still is the caller's: its values, and its end.
+func TestTheCallerEndsTheContextOfFusedStages(t *testing.T) {
+	type key struct{}
+	ended := errors.New("the client has gone")
+	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "trace"))
+	r := toys(discard)
+	addStage(r, "s", graph.Traits{Fused: true}, func(graph.Deps) graph.Stage[word, word] {
+		return each[word, word](func(ctx context.Context, _ *graph.Batch[word], _ graph.Port[word]) error {
+			require.NoError(t, ctx.Err())
+			require.Equal(t, "trace", ctx.Value(key{}))
+			cancel(ended)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+	})
+	e := start(t, line("charge", "s"), r, graph.Options{})
+	o := graphtest.NewOutcomes()
+	err := inlet(e).Offer(ctx, graphtest.OfferOf([]word{{}}, func(word) int32 { return 1 }, o))
+	require.ErrorIs(t, err, ended)
+	require.ErrorIs(t, o.Err(0), ended)
+	drain(t, e)
 }
 
 // clinging does not return from Close until it is let go.

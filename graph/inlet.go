@@ -34,7 +34,9 @@ func (n *sourceNode[T]) Offer(ctx context.Context, o Offer[T]) error {
 	}
 	book := &n.host.engine.book
 	defer book.leave()
-	run := n.host.beginOffer(ctx, len(o.Items))
+	life := &offerContext{Context: ctx, running: n.host.engine.running}
+	defer life.end()
+	run := n.host.beginOffer(life, len(o.Items))
 	l := newLedger(o.Settler, o.Bytes)
 	l.ctx, l.since, l.book = run.ctx, time.Now(), book
 	book.add(l)
