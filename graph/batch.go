@@ -107,8 +107,13 @@ func (b *Batch[T]) TryCharge(budget *Budget) bool {
 		return false
 	}
 	for _, r := range b.refs {
-		if r.ledger != nil {
-			r.item().charged.Store(budget)
+		if r.ledger == nil {
+			continue
+		}
+		it := r.item()
+		it.charged.Store(budget)
+		if it.place() == abandoned { // it may have had its verdict before the credit, and none follows
+			it.release()
 		}
 	}
 	return true

@@ -219,6 +219,29 @@ func TestTheCallerEndsTheContextOfFusedStages(t *testing.T) {
 	drain(t, e)
 }
 
+func TestCreditTakenForAbandonedItemsIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		r := toys(discard)
+		addStage(r, "late", graph.Traits{Fused: true, Charges: true}, func(d graph.Deps) graph.Stage[word, word] {
+			return each[word, word](func(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) error {
+				<-free
+				return charge(d.Budget)(ctx, in, out)
+			})
+		})
+		e := start(t, line("late"), r, graph.Options{})
+		go func() { _, _ = offer(e, 0, 3) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := e.Drain(ctx)
+		require.ErrorContains(t, err, "3 items left")
+		close(free)
+		synctest.Wait()
+		require.Zero(t, e.Stats().Budget)
+	})
+}
+
 // clinging does not return from Close until it is let go.
 type clinging struct {
 	graph.Stage[word, word]
