@@ -14,6 +14,7 @@ type plan struct {
 	registry *Registry
 	options  Options
 	budget   *Budget
+	largest  Window // no batch is taken to be larger: the budget
 	log      *slog.Logger
 
 	nodes  []*planNode // in the order of the spec
@@ -54,12 +55,28 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &plan{
+	p := newPlan(s, r, opts)
+	p.wire()
+	p.checkLiveness()
+	services := p.bindServices()
+	if len(p.found) > 0 {
+		p.found.Sort()
+		return nil, p.found
+	}
+	return p.assemble(services), nil
+}
+
+func newPlan(s *Spec, r *Registry, opts Options) *plan {
+	return &plan{
 		spec: s, registry: r, options: opts, log: opts.Logger,
-		budget: NewBudget(s.Budget), byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
+		budget: NewBudget(s.Budget), largest: s.Budget, byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
 		cyclic: make(map[edgeOf]bool), suggested: make(map[string]bool), extra: make(map[*planNode]bool),
 		early: make(map[*planNode]bool),
 	}
+}
+
+// wire connects and builds the nodes, and checks all but their sizes.
+func (p *plan) wire() {
 	p.resolveNames()
 	p.resolveKinds()
 	p.resolveFrom()
@@ -70,13 +87,6 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 	p.buildNodes()
 	p.checkCharges()
 	p.checkWorkers()
-	p.checkLiveness()
-	services := p.bindServices()
-	if len(p.found) > 0 {
-		p.found.Sort()
-		return nil, p.found
-	}
-	return p.assemble(services), nil
 }
 
 // report adds a finding. With no position it is about a spec made by hand.

@@ -3,7 +3,10 @@ package graph_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -252,8 +255,11 @@ var refusals = map[string]struct {
 		`p.yaml:2:40: source "rpc" cannot have an edge: it has no input; hint: remove it`,
 	}},
 	"holder that keeps the budget": {graph.Window{Items: 599, Bytes: 5000}, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "coalesce", "admit"), stage(8, "journal", "coalesce"), sink(9, "journal")}, []string{
-		`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 500 + 1 × 100 in hand = 600 items, but the budget is 599 items; hint: raise budget.items to 600 or more, or let it hold less`,
-		`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 4KiB + 1 × 1000B in hand = 5096B, but the budget is 5000B; hint: raise budget.bytes to 5096B or more, or let it hold less`,
+		`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 500 + 100 in hand = 600 items, but the budget is 599 items; hint: raise budget.items to 600 or more, or let it hold less`,
+		`p.yaml:6:3: the pipeline could stop for good: "coalesce" holds 4KiB + 1000B in hand = 5096B, but the budget is 5000B; hint: raise budget.bytes to 5096B or more, or let it hold less`,
+	}},
+	"holder that keeps the budget on its lanes": {graph.Window{Items: 2399, Bytes: 20384}, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "shard", "admit"), stage(7, "coalesce", "shard"), stage(8, "journal", "coalesce"), sink(9, "journal")}, []string{
+		`p.yaml:7:3: the pipeline could stop for good: "coalesce" holds 500 + 100 in hand on each of 4 lanes = 2400 items, but the budget is 2399 items; hint: raise budget.items to 2400 or more, or let it hold less`,
 	}},
 	"no lanes": {enough, []graph.NodeSpec{source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "laneless", "admit"), stage(8, "journal", "laneless"), sink(9, "journal")}, []string{
 		`p.yaml:6:3: "laneless" has no lanes to split into; hint: give it at least one`,
@@ -294,6 +300,34 @@ func TestBuildRefusesAServiceThatNobodyExports(t *testing.T) {
 	require.NoError(t, err)
 	_, err = graph.Service[error](e)
 	require.ErrorContains(t, err, "no provider of error")
+}
+
+// A kind that holds a part of the budget holds more once it is raised.
+func TestTheBudgetThatTheHintNamesIsEnough(t *testing.T) {
+	for _, parts := range []int{1, 4, 64} {
+		r := kinds()
+		graph.Register(r, "hoard", graph.Doc{}, none{}, func(_ none, d graph.Deps) (graph.Stage[Op, Op], error) {
+			limit := d.Budget.Limit()
+			return inert[Op, Op]{bounds: graph.Bounds{HoldItems: 50 + limit.Items/parts, HoldBytes: limit.Bytes / int64(parts)}}, nil
+		})
+		s := graph.Spec{Budget: graph.Window{Items: 20, Bytes: 1000}, Nodes: []graph.NodeSpec{
+			source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode"), stage(6, "hoard", "admit"), stage(8, "journal", "hoard"), sink(9, "journal"),
+		}}
+		_, found := s.Build(r, graph.Options{})
+		named := regexp.MustCompile(`raise budget\.items to (\d+)`).FindStringSubmatch(strings.Join(texts(found), "\n"))
+		if parts == 1 {
+			require.Nil(t, named, "no budget is")
+			continue
+		}
+		require.NotNil(t, named, "%q", texts(found))
+		s.Budget.Items, _ = strconv.Atoi(named[1])
+		s.Budget.Bytes = 1 << 20
+		_, found = s.Build(r, graph.Options{})
+		require.Empty(t, texts(found))
+		s.Budget.Items -= 2
+		_, found = s.Build(r, graph.Options{})
+		require.NotEmpty(t, found, "and not much more than enough")
+	}
 }
 
 func TestBuildRefusesAKindThatChargesBehindAQueue(t *testing.T) {

@@ -99,7 +99,7 @@ const (
 // Bounds of a stage, in offered items and their bytes. 0 in a Batch field means "as large as its input", and for a
 // holder "as large as its input and what it holds".
 type Bounds struct {
-	HoldItems  int // over all its lanes
+	HoldItems  int // of each lane, like HoldBytes
 	HoldBytes  int64
 	BatchItems int
 	BatchBytes int64

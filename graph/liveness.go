@@ -2,7 +2,9 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -145,6 +147,12 @@ func (p *plan) checkLiveness() {
 		p.report(p.spec.BudgetPos, "give at least 1 item and 1 byte", "the budget is %s", p.spec.Budget)
 		return
 	}
+	p.checkHolders(p.measure())
+}
+
+// measure finds the lanes and the largest batches of the nodes, checks the windows against them, and returns what holds
+// items back.
+func (p *plan) measure() []*planNode {
 	for _, n := range p.nodes {
 		n.batch = unknown()
 	}
@@ -167,7 +175,7 @@ func (p *plan) checkLiveness() {
 			p.checkSizes(n)
 		}
 	}
-	p.checkHolders(holders)
+	return holders
 }
 
 // checkSizes checks the window of a node against what is known to come in, and finds what may come out. Behind a node
@@ -244,8 +252,8 @@ func (p *plan) output(n *planNode, in batchBound) batchBound {
 	case holds && in.Bytes > 0:
 		out.Bytes, out.bytes = in.Bytes+b.HoldBytes, n
 	}
-	out.Items = min(out.Items, p.spec.Budget.Items)
-	out.Bytes = min(out.Bytes, p.spec.Budget.Bytes)
+	out.Items = min(out.Items, p.largest.Items)
+	out.Bytes = min(out.Bytes, p.largest.Bytes)
 	return out
 }
 
@@ -313,21 +321,66 @@ func because[N int | int64](bound N, by *planNode) string {
 // checkHolders refuses holders that could keep the whole budget to themselves: then no item could come that makes
 // them let go.
 func (p *plan) checkHolders(holders []*planNode) {
-	var sum Window
-	var items, bytes []string
-	for _, n := range holders {
-		b, in, hands := n.bounds(), p.input(n), n.lanes*max(1, n.Workers)
-		sum = sum.plus(Window{Items: b.HoldItems + hands*in.Items, Bytes: b.HoldBytes + int64(hands)*in.Bytes})
-		items = append(items, fmt.Sprintf("%q holds %d + %d × %d in hand", n.Name, b.HoldItems, hands, in.Items))
-		bytes = append(bytes, fmt.Sprintf("%q holds %s + %d × %s in hand", n.Name, ByteSize(b.HoldBytes), hands, ByteSize(in.Bytes)))
-	}
-	budget := p.spec.Budget
+	sum, budget := p.held(holders), p.spec.Budget
 	if sum.Items > budget.Items {
-		p.report(holders[0].Pos, fmt.Sprintf("raise budget.items to %d or more, or let it hold less", sum.Items),
-			"the pipeline could stop for good: %s = %d items, but the budget is %d items", strings.Join(items, " + "), sum.Items, budget.Items)
+		p.report(holders[0].Pos, p.hintBudget("items", sum, func(w Window) string { return strconv.Itoa(w.Items) }),
+			"the pipeline could stop for good: %s = %d items, but the budget is %d items",
+			p.sumOf(holders, func(w Window) string { return strconv.Itoa(w.Items) }), sum.Items, budget.Items)
 	}
 	if sum.Bytes > budget.Bytes {
-		p.report(holders[0].Pos, fmt.Sprintf("raise budget.bytes to %s or more, or let it hold less", ByteSize(sum.Bytes)),
-			"the pipeline could stop for good: %s = %s, but the budget is %s", strings.Join(bytes, " + "), ByteSize(sum.Bytes), ByteSize(budget.Bytes))
+		p.report(holders[0].Pos, p.hintBudget("bytes", sum, func(w Window) string { return ByteSize(w.Bytes).String() }),
+			"the pipeline could stop for good: %s = %s, but the budget is %s",
+			p.sumOf(holders, func(w Window) string { return ByteSize(w.Bytes).String() }), ByteSize(sum.Bytes), ByteSize(budget.Bytes))
 	}
+}
+
+// held is the most that holders keep, and have in hand, at once.
+func (p *plan) held(holders []*planNode) (sum Window) {
+	for _, n := range holders {
+		b, in := n.bounds(), p.input(n)
+		sum = sum.plus(Window{Items: n.lanes * (b.HoldItems + in.Items), Bytes: int64(n.lanes) * (b.HoldBytes + in.Bytes)})
+	}
+	return sum
+}
+
+// sumOf shows what held adds up.
+func (p *plan) sumOf(holders []*planNode, show func(Window) string) string {
+	parts := make([]string, len(holders))
+	for i, n := range holders {
+		b := n.bounds()
+		parts[i] = fmt.Sprintf("%q holds %s + %s in hand", n.Name, show(Window{Items: b.HoldItems, Bytes: b.HoldBytes}), show(p.input(n).Window))
+		if n.lanes > 1 {
+			parts[i] += fmt.Sprintf(" on each of %d lanes", n.lanes)
+		}
+	}
+	return strings.Join(parts, " + ")
+}
+
+// maxRaises bounds the search for a budget that is enough: a kind that holds more than its budget has none.
+const maxRaises = 32
+
+// hintBudget says how far to raise the budget. Once it is raised, larger batches may come, and kinds that hold a part
+// of it hold more: the pipeline is measured again with each budget until one is enough.
+func (p *plan) hintBudget(dimension string, sum Window, show func(Window) string) string {
+	spec := *p.spec
+	for range maxRaises {
+		spec.Budget = Window{Items: max(sum.Items, spec.Budget.Items), Bytes: wholeMiB(max(sum.Bytes, spec.Budget.Bytes))}
+		raised := newPlan(&spec, p.registry, p.options)
+		raised.largest = Window{Items: math.MaxInt, Bytes: math.MaxInt64}
+		raised.wire()
+		sum = raised.held(raised.measure())
+		if sum.Items <= spec.Budget.Items && sum.Bytes <= spec.Budget.Bytes {
+			return fmt.Sprintf("raise budget.%s to %s or more, or let it hold less", dimension, show(spec.Budget))
+		}
+	}
+	return "let it hold less"
+}
+
+// wholeMiB rounds a size up to one that is easy to write, unless it is small.
+func wholeMiB(bytes int64) int64 {
+	const mib = 1 << 20
+	if bytes < mib {
+		return bytes
+	}
+	return (bytes + mib - 1) / mib * mib
 }
