@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -17,13 +18,14 @@ type plan struct {
 	largest  Window // no batch is taken to be larger: the budget
 	log      *slog.Logger
 
-	nodes  []*planNode // in the order of the spec
-	byName map[string]*planNode
-	order  []*planNode // topological; without the nodes on or behind a cycle
-	needs  needs
-	found  Diagnostics
-	forks  []fork
-	cyclic map[edgeOf]bool // the edges of the cycles reported; true: the one that the report is about
+	nodes   []*planNode // in the order of the spec
+	byName  map[string]*planNode
+	order   []*planNode        // topological, but for the edges that reports of cycles are about
+	tangled map[*planNode]bool // the nodes on a cycle or behind one
+	needs   needs
+	found   Diagnostics
+	forks   []fork
+	cyclic  map[edgeOf]bool // the edges of the cycles reported; true: the one that the report is about
 	// suggested holds the kinds of stage that a hint has said to add.
 	suggested map[string]bool
 	// extra holds the nodes that do again what another does; a report has said so.
@@ -32,14 +34,17 @@ type plan struct {
 	early map[*planNode]bool
 	// misread holds the nodes that read what they cannot: what only follows from that is not reported.
 	misread map[*planNode]bool
+	// doubles holds the nodes with the name of another; they are not built.
+	doubles []*planNode
 	// partial says that some node could not be made, so that what seems to be missing may be that node's.
 	partial bool
 }
 
 type planNode struct {
 	*NodeSpec
-	kind  *Kind // nil: unknown
-	built node  // nil: not built
+	kind    *Kind // nil: unknown
+	guessed bool  // the kind is a guess
+	built   node  // nil: not built
 
 	up     []*planNode // resolved, one an entry of From that names a node, or seems to
 	upPos  []Position  // of those entries
@@ -71,7 +76,7 @@ func newPlan(s *Spec, r *Registry, opts Options) *plan {
 		spec: s, registry: r, options: opts, log: opts.Logger,
 		budget: NewBudget(s.Budget), largest: s.Budget, byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
 		cyclic: make(map[edgeOf]bool), suggested: make(map[string]bool), extra: make(map[*planNode]bool),
-		early: make(map[*planNode]bool),
+		early: make(map[*planNode]bool), tangled: make(map[*planNode]bool),
 	}
 }
 
@@ -100,11 +105,7 @@ func (p *plan) buildNodes() {
 		if n.kind == nil {
 			continue
 		}
-		config := n.Config
-		if config == nil {
-			config = n.kind.NewConfig()
-		}
-		built, err := n.kind.build(config, Deps{
+		built, err := n.kind.build(n.config(), Deps{
 			Name: n.Name, Budget: p.budget, Logger: p.log.With("stage", n.Name), needs: &p.needs,
 		})
 		if err != nil {
@@ -114,6 +115,16 @@ func (p *plan) buildNodes() {
 		}
 		n.built = built
 	}
+}
+
+// config is what the node's kind is built with. What was filled for an unknown kind may be of another type than the kind
+// that it is taken for.
+func (n *planNode) config() any {
+	defaults := n.kind.NewConfig()
+	if n.Config == nil || n.guessed && reflect.TypeOf(n.Config) != reflect.TypeOf(defaults) {
+		return defaults
+	}
+	return n.Config
 }
 
 func (p *plan) reportBuild(n *planNode, err error) {

@@ -159,6 +159,9 @@ var refusals = map[string]struct {
 		`p.yaml:10:10: unknown kind of stage "jurnal"; hint: did you mean "journal"?`,
 		`p.yaml:10:20: "admit" is read by "journal" already: an item has one way through the graph, or it would be settled twice; hint: let "x" read from "journal", or give each a source of its own`,
 	}},
+	"unknown kind under the name of another": {enough, []graph.NodeSpec{source(2, "rpc"), n(4, graph.RoleStage, "audit", "decod", "rpc"), stage(5, "admit", "audit"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
+		`p.yaml:4:10: unknown kind of stage "decod"; hint: did you mean "decode"?`,
+	}},
 	"kind of another role": {enough, chained(n(9, graph.RoleSink, "out", "journal", "journal")), []string{
 		`p.yaml:9:10: unknown kind of sink "journal"; hint: "journal" is a kind of stage`,
 	}},
@@ -181,6 +184,18 @@ var refusals = map[string]struct {
 	"reads from a sink": {enough, chained(sink(9, "journal"), with(n(10, graph.RoleSink, "log", "origin", "out"), func(*graph.NodeSpec) {})), []string{
 		`p.yaml:10:20: sink "log" reads from the sink "out", which has no output; hint: read from what the sink reads from`,
 	}},
+	"reads from a sink, and nothing reads what it should": {enough, chained(stage(9, "audit", "out"), sink(10, "audit")), []string{
+		`p.yaml:9:20: stage "audit" reads from the sink "out", which has no output; hint: read from what the sink reads from`,
+	}},
+	"reads from nothing, and nothing reads what it should": {enough, chained(stage(9, "audit"), sink(10, "audit")), []string{
+		`p.yaml:9:3: stage "audit" reads from nothing, so no source reaches it; hint: say what it reads from`,
+	}},
+	"misspelt upstream like the reader": {enough, chained(n(9, graph.RoleStage, "journal2", "audit", "jurnal2"), sink(10, "journal2")), []string{
+		`p.yaml:9:20: stage "journal2" reads from "jurnal2", which is not there; hint: did you mean "journal"?`,
+	}},
+	"the only reader has a name given before": {enough, chained(n(9, graph.RoleSink, "decode", "origin", "journal"), n(10, graph.RoleSink, "out", "origin", "decode")), []string{
+		`p.yaml:9:3: sink "decode" has the name of the stage at p.yaml:4:3; hint: give it another name`,
+	}},
 	"source with an input": {enough, chained(sink(9, "journal"), n(3, graph.RoleSource, "ws", "rpc", "rpc")), []string{
 		`p.yaml:3:3: nothing reads from source "ws"; hint: let a stage or a sink read from it`,
 		`p.yaml:3:20: source "ws" cannot read from "rpc": a source has no input; hint: remove it`,
@@ -191,6 +206,13 @@ var refusals = map[string]struct {
 	}, []string{
 		`p.yaml:5:30: cycle: "admit" → "coalesce" → "enrich" → "admit"; hint: let one of them read from elsewhere: a graph has no cycles`,
 		`p.yaml:10:20: cycle: "audit" → "audit"; hint: let "audit" read from what comes before it`,
+	}},
+	"two cycles through one stage": {enough, []graph.NodeSpec{
+		source(2, "rpc"), stage(4, "decode", "rpc"), stage(5, "admit", "decode", "coalesce", "enrich"), stage(6, "coalesce", "admit"),
+		stage(7, "enrich", "coalesce"), stage(8, "journal", "enrich"), sink(9, "journal"),
+	}, []string{
+		`p.yaml:5:30: cycle: "admit" → "coalesce" → "admit"; hint: let one of them read from elsewhere: a graph has no cycles`,
+		`p.yaml:5:40: cycle: "admit" → "coalesce" → "enrich" → "admit"; hint: let one of them read from elsewhere: a graph has no cycles`,
 	}},
 	"one stage missing": {enough, []graph.NodeSpec{source(2, "rpc"), stage(6, "admit", "rpc"), stage(8, "journal", "admit"), sink(9, "journal")}, []string{
 		`p.yaml:6:20: "admit" takes Op, but "rpc" gives Raw; hint: put a "decode" stage between them`,
@@ -302,6 +324,32 @@ func TestBuildRefusesAServiceThatNobodyExports(t *testing.T) {
 	require.ErrorContains(t, err, "no provider of error")
 }
 
+// Which edge of a cycle is blamed, and which windows are checked on and behind it, is not for the order of the file.
+func TestACycleIsJudgedAlikeInAnyOrder(t *testing.T) {
+	wired := []graph.NodeSpec{
+		with(stage(4, "decode", "audit"), window(1, 1<<20)), stage(5, "admit", "decode"), stage(6, "coalesce", "admit"),
+		with(stage(7, "enrich", "coalesce"), window(10, 1<<20)), with(stage(8, "journal", "enrich"), window(20, 1<<20)), stage(9, "audit", "journal"),
+		with(stage(11, "forget", "forget"), window(1, 1)), stage(12, "shard", "enrich2"),
+		n(13, graph.RoleStage, "coalesce2", "coalesce", "shard"), with(n(14, graph.RoleStage, "enrich2", "enrich", "coalesce2"), window(30, 1<<20)),
+	}
+	want := []string{
+		`p.yaml:4:20: cycle: "decode" → "admit" → "coalesce" → "enrich" → "journal" → "audit" → "decode"`,
+		`p.yaml:7:40: the edge into "enrich" has a window of 10 items, but a batch of 1000 may come from "coalesce"`,
+		`p.yaml:8:40: the edge into "journal" has a window of 20 items, but a batch of 1000 may come from "coalesce"`,
+		`p.yaml:11:20: cycle: "forget" → "forget"`,
+		`p.yaml:13:20: cycle: "coalesce2" → "enrich2" → "shard" → "coalesce2"`,
+		`p.yaml:14:40: the edge into "enrich2" has a window of 30 items, but a batch of 1000 may come from "coalesce2"`,
+	}
+	for range wired {
+		wired = append(wired[1:], wired[0])
+		got := texts(build(enough, append(slices.Clone(wired), source(2, "rpc"), sink(15, "rpc"))...))
+		require.Len(t, got, len(want)+1, "%q", got) // the sink that reads the source is as wrong
+		for i, line := range want {
+			require.Contains(t, got[i], line)
+		}
+	}
+}
+
 // A kind that holds a part of the budget holds more once it is raised.
 func TestTheBudgetThatTheHintNamesIsEnough(t *testing.T) {
 	for _, parts := range []int{1, 4, 64} {
@@ -328,6 +376,20 @@ func TestTheBudgetThatTheHintNamesIsEnough(t *testing.T) {
 		_, found = s.Build(r, graph.Options{})
 		require.NotEmpty(t, found, "and not much more than enough")
 	}
+}
+
+// A spec made by hand may carry the config of the kind that its author had in mind.
+func TestTheConfigOfAnUnknownKindIsIgnoredUnlessItFits(t *testing.T) {
+	nodes := chained(sink(9, "journal"))
+	nodes[3].Kind, nodes[3].Config = "jurnal", &struct{ Fsync bool }{true}
+	require.Equal(t, []string{`p.yaml:8:10: unknown kind of stage "jurnal"; hint: did you mean "journal"?`}, texts(build(enough, nodes...)))
+}
+
+func TestWhatIsMissingIsReportedAtItsSection(t *testing.T) {
+	at := func(line int) graph.Position { return graph.Position{File: "p.yaml", Line: line, Column: 1} }
+	s := graph.Spec{Budget: enough, Sections: map[graph.Role]graph.Position{graph.RoleSource: at(2), graph.RoleSink: at(9)}}
+	_, found := s.Build(kinds(), graph.Options{})
+	require.Equal(t, []string{"p.yaml:2:1: the pipeline has no source; hint: add a source", "p.yaml:9:1: the pipeline has no sink; hint: add a sink"}, texts(found))
 }
 
 func TestBuildRefusesAKindThatChargesBehindAQueue(t *testing.T) {

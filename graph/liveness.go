@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -160,7 +161,7 @@ func (p *plan) measure() []*planNode {
 	for _, n := range p.order {
 		// What follows a node that could not be judged cannot be judged either, nor what reads from who knows where.
 		known := n.Role == RoleSource || len(n.up) > 0 && len(n.up) == len(n.From)
-		n.judged = known && n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
+		n.judged = known && !p.tangled[n] && n.built != nil && !slices.ContainsFunc(n.up, func(up *planNode) bool { return !up.judged })
 		whole := n.judged && p.checkLanes(n)
 		p.checkSizes(n)
 		if !whole {
@@ -168,11 +169,6 @@ func (p *plan) measure() []*planNode {
 		}
 		if b := n.bounds(); n.Role != RoleSource && (b.HoldItems > 0 || b.HoldBytes > 0) {
 			holders = append(holders, n)
-		}
-	}
-	for _, n := range p.nodes {
-		if !slices.Contains(p.order, n) { // on a cycle, or behind one
-			p.checkSizes(n)
 		}
 	}
 	return holders
@@ -214,12 +210,15 @@ func (p *plan) checkLanes(n *planNode) bool {
 	return n.judged
 }
 
-// input is the largest batch that comes into a node.
+// input is the largest batch that comes into a node, less what comes by an edge that closes a cycle: it has to go.
 func (p *plan) input(n *planNode) batchBound {
-	in := unknown()
-	for i, up := range n.up {
-		if i == 0 {
-			in = up.batch
+	in, none := unknown(), true
+	for _, up := range n.up {
+		if p.cyclic[edgeOf{up, n}] {
+			continue
+		}
+		if none {
+			in, none = up.batch, false
 			continue
 		}
 		if up.batch.Items == 0 || in.Items != 0 && up.batch.Items > in.Items {
@@ -268,7 +267,7 @@ func (p *plan) checkOffer(n *planNode, b *Bounds) {
 	}
 	offers, budget := Window{Items: b.BatchItems, Bytes: b.BatchBytes}, p.spec.Budget
 	if offers.Items > budget.Items || offers.Bytes > budget.Bytes {
-		p.report(p.spec.BudgetPos, "raise the budget, or lower the largest message", "the budget is %s, but %q may offer %s at once", budget, n.Name, offers)
+		p.report(cmp.Or(n.OffersPos, p.spec.BudgetPos), "raise the budget, or lower the largest message", "the budget is %s, but %q may offer %s at once", budget, n.Name, offers)
 	}
 }
 

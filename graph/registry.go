@@ -81,10 +81,21 @@ func (k *Kind) NewConfig() any { return k.newConfig() }
 // Lookup returns a kind, or nil.
 func (r *Registry) Lookup(role Role, name string) *Kind { return r.kinds[role][name] }
 
+// Meant returns the kind that a name which is none seems to mean: the nearest, else that of the node's name, as when
+// the kind is left out; near says which of the two. Nil: there is none.
+func (r *Registry) Meant(role Role, kind, node string) (k *Kind, near bool) {
+	if k := r.Lookup(role, nearest(kind, r.names(role))); k != nil {
+		return k, true
+	}
+	return r.Lookup(role, node), false
+}
+
 // Kinds returns the kinds of a role, sorted by name.
 func (r *Registry) Kinds(role Role) []*Kind {
 	return slices.SortedFunc(maps.Values(r.kinds[role]), func(a, b *Kind) int { return cmp.Compare(a.Name, b.Name) })
 }
+
+func (r *Registry) names(role Role) []string { return slices.Sorted(maps.Keys(r.kinds[role])) }
 
 func (r *Registry) add(k *Kind) {
 	if r.kinds[k.Role][k.Name] != nil {

@@ -51,6 +51,7 @@ func (ds Diagnostics) Sort() {
 type Spec struct {
 	Budget    Window
 	BudgetPos Position
+	Sections  map[Role]Position // where the nodes of each role are written; may be nil
 	Nodes     []NodeSpec
 }
 
@@ -68,7 +69,8 @@ type NodeSpec struct {
 	KindPos    Position
 	WorkersPos Position
 	// Largest batch a source offers; 0: not bounded beyond the budget.
-	Offers Window
+	Offers    Window
+	OffersPos Position // to blame, rather than BudgetPos, when the budget cannot hold them; may be zero
 }
 
 // FromSpec names an upstream node.

@@ -15,7 +15,7 @@ func (p *plan) checkTypes() {
 				continue
 			}
 			p.misread[n] = true
-			if p.cyclic[edgeOf{up, n}] {
+			if p.cyclic[edgeOf{up, n}] || p.ambiguous(up) {
 				continue
 			}
 			takes, gives := typeNames(n.kind.In, up.kind.Out)

@@ -13,6 +13,7 @@ func (p *plan) resolveNames() {
 		if first := p.byName[n.Name]; first != nil {
 			p.report(n.Pos, "give it another name", "%s %q has the name of the %s at %s", n.Role, n.Name, first.Role, first.Pos)
 			p.partial = true
+			p.doubles = append(p.doubles, n)
 			continue
 		}
 		p.byName[n.Name] = n
@@ -25,27 +26,11 @@ func (p *plan) resolveKinds() {
 		n.kind = p.registry.Lookup(n.Role, n.Kind)
 		if n.kind == nil {
 			p.report(n.KindPos, p.hintKind(n), "unknown kind of %s %q", n.Role, n.Kind)
-			n.kind = p.meantKind(n)
+			n.kind, _ = p.registry.Meant(n.Role, n.Kind, n.Name) // so that what is wrong elsewhere is found in the same run
+			n.guessed = true
 			p.partial = p.partial || n.kind == nil
 		}
 	}
-}
-
-// meantKind is the kind that an unknown one seems to mean: that of the node's name, as when it is left out, else the
-// nearest. With it, what is wrong elsewhere is found in the same run. Nil: there is none.
-func (p *plan) meantKind(n *planNode) *Kind {
-	if k := p.registry.Lookup(n.Role, n.Name); k != nil {
-		return k
-	}
-	return p.registry.Lookup(n.Role, nearest(n.Kind, p.kindNames(n.Role)))
-}
-
-func (p *plan) kindNames(role Role) []string {
-	var names []string
-	for _, k := range p.registry.Kinds(role) {
-		names = append(names, k.Name)
-	}
-	return names
 }
 
 func (p *plan) hintKind(n *planNode) string {
@@ -54,7 +39,7 @@ func (p *plan) hintKind(n *planNode) string {
 			return fmt.Sprintf("%q is a kind of %s", n.Kind, role)
 		}
 	}
-	return DidYouMean(n.Kind, p.kindNames(n.Role))
+	return DidYouMean(n.Kind, p.registry.names(n.Role))
 }
 
 // resolveFrom connects the nodes and refuses what names nothing, names a sink, or reads what another reads.
@@ -67,6 +52,7 @@ func (p *plan) resolveFrom() {
 			continue
 		}
 		if len(n.From) == 0 {
+			p.misread[n] = true
 			p.report(n.Pos, "say what it reads from", "%s %q reads from nothing, so no source reaches it", n.Role, n.Name)
 		}
 		for _, from := range n.From {
@@ -84,7 +70,7 @@ func (p *plan) guess() {
 			if n.Role == RoleSource || p.byName[from.Name] != nil {
 				continue
 			}
-			if up := p.byName[nearest(from.Name, p.outputs())]; up != nil && up != n && len(up.down) == 0 {
+			if up := p.byName[nearest(from.Name, p.outputs(n))]; up != nil && len(up.down) == 0 {
 				n.connect(up, from.Pos)
 			}
 		}
@@ -101,8 +87,9 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	switch {
 	case up == nil:
 		p.misread[n] = true
-		p.report(from.Pos, p.hintAbsent(from.Name), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
+		p.report(from.Pos, p.hintAbsent(n, from.Name), "%s %q reads from %q, which is not there", n.Role, n.Name, from.Name)
 	case up.Role == RoleSink:
+		p.misread[n] = true
 		p.report(from.Pos, "read from what the sink reads from", "%s %q reads from the sink %q, which has no output", n.Role, n.Name, up.Name)
 	case slices.Contains(n.up, up):
 		p.report(from.Pos, "remove one", "%s %q reads from %q twice", n.Role, n.Name, up.Name)
@@ -114,21 +101,21 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 	}
 }
 
-// absent returns the kind of a stage that was left out: one that is not there, has the name of a kind, and is no
-// misspelling of one that is there. Nil for any other name.
-func (p *plan) absent(name string) *Kind {
-	if p.byName[name] != nil || nearest(name, p.outputs()) != "" {
+// absent returns the kind of a stage that n reads from and that was left out: one that is not there, has the name of a
+// kind, and is no misspelling of one that is there. Nil for any other name.
+func (p *plan) absent(n *planNode, name string) *Kind {
+	if p.byName[name] != nil || nearest(name, p.outputs(n)) != "" {
 		return nil
 	}
 	return p.registry.Lookup(RoleStage, name)
 }
 
-func (p *plan) hintAbsent(name string) string {
-	if k := p.absent(name); k != nil {
+func (p *plan) hintAbsent(n *planNode, name string) string {
+	if k := p.absent(n, name); k != nil {
 		p.suggested[k.Name] = true
 		return fmt.Sprintf("add %s stage", withArticle(name))
 	}
-	return DidYouMean(name, p.outputs())
+	return DidYouMean(name, p.outputs(n))
 }
 
 // fork is an output with a second reader.
@@ -143,7 +130,7 @@ func (p *plan) checkForks() {
 	for _, f := range p.forks {
 		_, first := p.cyclic[edgeOf{f.up, f.first}]
 		_, second := p.cyclic[edgeOf{f.up, f.second}]
-		if p.misread[f.second] || first || second {
+		if p.misread[f.second] || first || second || p.ambiguous(f.up) {
 			continue
 		}
 		p.misread[f.second] = true
@@ -156,10 +143,11 @@ func (p *plan) checkForks() {
 	}
 }
 
-func (p *plan) outputs() []string {
+// outputs names what a reader can read from: not itself.
+func (p *plan) outputs(reader *planNode) []string {
 	var names []string
 	for _, n := range p.nodes {
-		if n.Role != RoleSink {
+		if n.Role != RoleSink && n != reader {
 			names = append(names, n.Name)
 		}
 	}
@@ -171,7 +159,7 @@ func (p *plan) outputs() []string {
 func (p *plan) checkEnds() {
 	for _, role := range []Role{RoleSource, RoleSink} {
 		if !slices.ContainsFunc(p.spec.Nodes, func(n NodeSpec) bool { return n.Role == role }) {
-			p.report(p.start(), fmt.Sprintf("add a %s", role), "the pipeline has no %s", role)
+			p.report(p.section(role), fmt.Sprintf("add a %s", role), "the pipeline has no %s", role)
 		}
 	}
 	for _, n := range p.nodes {
@@ -181,15 +169,28 @@ func (p *plan) checkEnds() {
 	}
 }
 
-// meant says whether a node that reads something wrong takes what n gives, or a stage that it reads from and that was
-// left out would.
+// ambiguous says whether a second node was given a name, so that who reads it may have meant the other.
+func (p *plan) ambiguous(n *planNode) bool {
+	return slices.ContainsFunc(p.doubles, func(double *planNode) bool { return double.Name == n.Name })
+}
+
+// meant says whether n is read by a node that has the name of another, or whether a node that reads something wrong
+// takes what n gives, or a stage that it reads from and that was left out would.
 func (p *plan) meant(n *planNode) bool {
+	for _, double := range p.doubles {
+		if slices.ContainsFunc(double.From, func(from FromSpec) bool { return from.Name == n.Name }) {
+			return true
+		}
+	}
 	for reader := range p.misread {
+		if reader == n {
+			continue
+		}
 		if n.kind == nil || reader.kind == nil || reader.kind.In == n.kind.Out {
 			return true
 		}
 		for _, from := range reader.From {
-			if k := p.absent(from.Name); k != nil && k.In == n.kind.Out {
+			if k := p.absent(reader, from.Name); k != nil && k.In == n.kind.Out {
 				return true
 			}
 		}
@@ -197,21 +198,44 @@ func (p *plan) meant(n *planNode) bool {
 	return false
 }
 
-func (p *plan) start() Position {
-	if len(p.spec.Nodes) == 0 {
-		return p.spec.BudgetPos
+// section is where the nodes of a role would stand.
+func (p *plan) section(role Role) Position {
+	if pos, ok := p.spec.Sections[role]; ok {
+		return pos
 	}
-	return p.spec.Nodes[0].Pos
+	return p.spec.BudgetPos
 }
 
 // edgeOf is the way from a node to one of its readers.
 type edgeOf struct{ up, reader *planNode }
 
-// sort orders the nodes topologically and refuses cycles, naming the path of each.
+// sort orders the nodes topologically and refuses cycles, naming the path of each. What is on a cycle or behind one is
+// ordered as if the edges that the reports are about were not there.
 func (p *plan) sort() {
+	p.order = p.sorted()
+	for _, n := range p.nodes {
+		p.tangled[n] = !slices.Contains(p.order, n)
+	}
+	for len(p.order) < len(p.nodes) {
+		seen := make(map[*planNode]bool)
+		for _, n := range p.nodes {
+			if !slices.Contains(p.order, n) {
+				p.reportCycle(n, seen)
+			}
+		}
+		p.order = p.sorted()
+	}
+}
+
+// sorted lists the nodes in topological order, less those on or behind a cycle that has not been reported.
+func (p *plan) sorted() (order []*planNode) {
 	open := make(map[*planNode]int, len(p.nodes))
 	for _, n := range p.nodes {
-		open[n] = len(n.up)
+		for _, up := range n.up {
+			if !p.cyclic[edgeOf{up, n}] {
+				open[n]++
+			}
+		}
 	}
 	for again := true; again; {
 		again = false
@@ -221,18 +245,15 @@ func (p *plan) sort() {
 			}
 			open[n] = -1
 			again = true
-			p.order = append(p.order, n)
+			order = append(order, n)
 			for _, down := range n.down {
-				open[down]--
+				if !p.cyclic[edgeOf{n, down}] {
+					open[down]--
+				}
 			}
 		}
 	}
-	seen := make(map[*planNode]bool)
-	for _, n := range p.nodes {
-		if open[n] > 0 {
-			p.reportCycle(n, seen)
-		}
-	}
+	return order
 }
 
 // reportCycle walks up from a node that the sort left over; it is on a cycle or behind one.
@@ -244,10 +265,11 @@ func (p *plan) reportCycle(n *planNode, seen map[*planNode]bool) {
 		}
 		seen[n] = true
 		path = append(path, n)
-		n = n.leftover(p.order)
+		n = p.leftover(n)
 	}
-	path = append(path[slices.Index(path, n):], n)
+	path = path[slices.Index(path, n):]
 	slices.Reverse(path)
+	path = p.unrolled(path)
 	names := make([]string, len(path))
 	for i, m := range path {
 		names[i] = fmt.Sprintf("%q", m.Name)
@@ -255,7 +277,31 @@ func (p *plan) reportCycle(n *planNode, seen map[*planNode]bool) {
 			p.cyclic[edgeOf{path[i-1], m}] = i == len(path)-1
 		}
 	}
+	n = path[0]
 	p.report(n.fromPos(path[len(path)-2]), hintCycle(path), "cycle: %s", strings.Join(names, " → "))
+}
+
+// unrolled makes a path of a cycle: from the node that most likely reads what it should not, to that node again. That
+// is one that cannot take what it reads, else one that items come to from outside the cycle, else any, but not by its
+// place in the file.
+func (p *plan) unrolled(cycle []*planNode) []*planNode {
+	suspicion := func(i int) int {
+		up, n := cycle[(i+len(cycle)-1)%len(cycle)], cycle[i]
+		switch {
+		case n.kind != nil && up.kind != nil && n.kind.In != up.kind.Out:
+			return 2
+		case slices.ContainsFunc(n.up, func(up *planNode) bool { return !p.tangled[up] }):
+			return 1
+		}
+		return 0
+	}
+	first := 0
+	for i, n := range cycle {
+		if d := suspicion(i) - suspicion(first); d > 0 || d == 0 && n.Name < cycle[first].Name {
+			first = i
+		}
+	}
+	return slices.Concat(cycle[first:], cycle[:first+1])
 }
 
 // hintCycle says how to break a cycle: a path whose last node is its first.
@@ -271,9 +317,9 @@ func hintCycle(path []*planNode) string {
 }
 
 // leftover returns an upstream that the sort left over too.
-func (n *planNode) leftover(sorted []*planNode) *planNode {
+func (p *plan) leftover(n *planNode) *planNode {
 	for _, up := range n.up {
-		if !slices.Contains(sorted, up) {
+		if !p.cyclic[edgeOf{up, n}] && !slices.Contains(p.order, up) {
 			return up
 		}
 	}
