@@ -43,6 +43,30 @@ func (r *reader) check(n *yaml.Node, path string, v reflect.Value, failed []stri
 	return len(r.failed) == before
 }
 
+// repaired returns a config in which the settings that failed since before have their defaults, so that the others are
+// judged in the wiring and the kind does not refuse those again, at a vaguer place. When some check fails even so, as
+// one setting may contradict another, all have their defaults.
+func (r *reader) repaired(config any, defaults func() any, path string, before int) any {
+	v, fresh := reflect.ValueOf(config).Elem(), reflect.ValueOf(defaults()).Elem()
+	for _, failed := range r.failed[before:] {
+		setting, ok := strings.CutPrefix(failed, path+".")
+		if !ok {
+			continue
+		}
+		if end := strings.IndexAny(setting, ".["); end >= 0 {
+			setting = setting[:end]
+		}
+		if field, ok := fieldOf(setting, v); ok {
+			was, _ := fieldOf(setting, fresh)
+			field.Set(was)
+		}
+	}
+	if again := newReader(r.file, nil); !again.check(&yaml.Node{}, path, v, nil) {
+		return defaults()
+	}
+	return config
+}
+
 func (r *reader) complain(n *yaml.Node, whole, at, message, hint string, failed []string) {
 	related := func(f string) bool { return within(f, at) || within(at, f) }
 	if !slices.ContainsFunc(failed, related) {

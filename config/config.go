@@ -35,6 +35,7 @@ type Pipeline struct {
 	Spec graph.Spec // the wiring, to be built by graph
 
 	problems graph.Diagnostics       // what was wrong with the text and the values
+	defaults Settings                // those of default.yaml
 	origins  map[string]Origin       // where each setting's value came from, by path
 	readable bool                    // the file is YAML of the right outline: its wiring is worth checking
 	loose    map[graph.Position]bool // nodes, by the place of their name, of whose neighbours too little was read to judge them
@@ -76,7 +77,11 @@ func Check(p *Pipeline, r *graph.Registry, provide ...any) graph.Diagnostics {
 	problems := slices.Clone(p.problems)
 	if p.readable {
 		_, wiring := p.Spec.Build(r, graph.Options{Provide: provide})
-		problems = append(problems, slices.DeleteFunc(wiring, p.echoes)...)
+		for _, d := range wiring {
+			if !p.echoes(d) {
+				problems = append(problems, p.ours(d))
+			}
+		}
 	}
 	return p.settled(problems)
 }

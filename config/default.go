@@ -39,6 +39,7 @@ func (p *Pipeline) readDefaults() defaultPart {
 	if len(base.reader.problems) > 0 {
 		panic("config: default.yaml: " + base.reader.problems[0].Error())
 	}
+	p.defaults = p.Settings
 	p.note(base.reader, Defaults)
 	return base
 }

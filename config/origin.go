@@ -61,7 +61,7 @@ func (p *Pipeline) Override(overrides ...Override) {
 		r := newReader(o.Name, nil)
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: o.Value}
 		r.expanded[n] = true
-		r.value(n, o.Path, p.setting(o.Path))
+		r.value(n, o.Path, settingOf(&p.Settings, o.Path))
 		p.problems = append(p.problems, r.problems...)
 		p.origins[o.Path] = Origin{o.Layer, r.at(n)}
 		if strings.HasPrefix(o.Path, "budget.") {
@@ -86,8 +86,8 @@ func (p *Pipeline) note(r *reader, layer Layer) {
 	}
 }
 
-func (p *Pipeline) setting(path string) reflect.Value {
-	v := reflect.ValueOf(&p.Settings).Elem()
+func settingOf(s *Settings, path string) reflect.Value {
+	v := reflect.ValueOf(s).Elem()
 	for part := range strings.SplitSeq(path, ".") {
 		field, ok := fieldOf(part, v)
 		if !ok {

@@ -32,6 +32,7 @@ func same(t require.TestingT, want, got *Pipeline) {
 
 func placeless(n graph.NodeSpec) graph.NodeSpec {
 	n.Pos, n.KindPos, n.WorkersPos = graph.Position{}, graph.Position{}, graph.Position{}
+	n.OffersPos = graph.Position{}
 	from := make([]graph.FromSpec, 0, len(n.From))
 	for _, f := range n.From {
 		from = append(from, graph.FromSpec{Name: f.Name})

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -70,6 +72,10 @@ func (r *reader) value(n *yaml.Node, path string, v reflect.Value) {
 
 // mapping decodes a mapping into structs that share its keys, and returns the keys that none of them knows. A key without a value (all that was below it is commented out) is an empty mapping.
 func (r *reader) mapping(n *yaml.Node, path string, targets ...reflect.Value) (unknown []*yaml.Node) {
+	if n.Kind == 0 { // refused, and reported then
+		r.failed = append(r.failed, path)
+		return nil
+	}
 	if n.Kind != yaml.MappingNode && !isNull(n) {
 		r.fail(n, path, "want a mapping (key: value), got "+describe(n), "")
 		return nil
@@ -93,8 +99,16 @@ func (r *reader) unknown(keys []*yaml.Node, path string, targets ...reflect.Valu
 		if path != "" {
 			where = " in " + path
 		}
-		r.problem(key, fmt.Sprintf("unknown key %q%s", key.Value, where), graph.DidYouMean(key.Value, fieldNames(targets...)))
+		r.problem(key, fmt.Sprintf("unknown key %q%s", key.Value, where), hintKey(key.Value, fieldNames(targets...)))
 	}
+}
+
+// hintKey says what an unknown key seems to mean. To YAML a colon without a space after it is a part of the key.
+func hintKey(key string, known []string) string {
+	if name, value, ok := strings.Cut(key, ":"); ok && slices.Contains(known, name) {
+		return fmt.Sprintf("write a space after the colon: %q", name+": "+value)
+	}
+	return graph.DidYouMean(key, known)
 }
 
 // list decodes a list into a slice or an array; an array must be filled exactly.

@@ -41,6 +41,7 @@ type Limits struct {
 
 const (
 	formatVersion = 1
+	messageBytes  = "limits.message_bytes"
 
 	// offerItems is the most items a source offers at once: what one ObserveBatch of the protocol may hold.
 	offerItems = 1024
@@ -83,7 +84,7 @@ func (s *Settings) check(report func(path, message, hint string)) {
 	between(report, "recall.max_limit", s.Recall.MaxLimit, 1, maxHits)
 	between(report, "limits.streams", s.Limits.Streams, 1, maxStreams)
 	between(report, "limits.calls", s.Limits.Calls, 1, maxCalls)
-	between(report, "limits.message_bytes", s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)
+	between(report, messageBytes, s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)
 	between(report, "limits.spaces", s.Limits.Spaces, 1, maxSpaces)
 }
 
@@ -105,12 +106,40 @@ func addressProblem(address string) string {
 	return ""
 }
 
-// respec carries the settings that the wiring depends on into the spec.
+// respec carries the settings that the wiring depends on into the spec. Those that are out of range have been reported;
+// the wiring is judged with their defaults.
 func (p *Pipeline) respec() {
-	p.Spec.Budget = graph.Window{Items: p.Budget.Items, Bytes: int64(p.Budget.Bytes)}
+	usable := p.Settings
+	p.check(func(path, _, _ string) { settingOf(&usable, path).Set(settingOf(&p.defaults, path)) })
+	p.Spec.Budget = graph.Window{Items: usable.Budget.Items, Bytes: int64(usable.Budget.Bytes)}
 	for i := range p.Spec.Nodes {
 		if n := &p.Spec.Nodes[i]; n.Role == graph.RoleSource {
-			n.Offers = graph.Window{Items: offerItems, Bytes: int64(p.Limits.MessageBytes)}
+			n.Offers = graph.Window{Items: offerItems, Bytes: int64(usable.Limits.MessageBytes)}
+			n.OffersPos = p.blameMessages()
 		}
 	}
 }
+
+// blameMessages returns where the largest message was set when the budget was not: then it is at fault that the budget
+// cannot hold it.
+func (p *Pipeline) blameMessages() graph.Position {
+	if p.isSet("budget.items") || p.isSet("budget.bytes") || !p.isSet(messageBytes) {
+		return graph.Position{}
+	}
+	return p.origins[messageBytes].Pos
+}
+
+// ours moves a finding that stands in the embedded default to what makes it one: the wiring there fits the settings
+// there.
+func (p *Pipeline) ours(d graph.Diagnostic) graph.Diagnostic {
+	switch {
+	case d.Pos.File != defaultName:
+	case p.isSet(messageBytes) && p.Limits.MessageBytes > p.defaults.Limits.MessageBytes:
+		d.Pos = p.origins[messageBytes].Pos
+	case p.isSet("budget.items") || p.isSet("budget.bytes"):
+		d.Pos = p.Spec.BudgetPos
+	}
+	return d
+}
+
+func (p *Pipeline) isSet(path string) bool { return p.origins[path].Layer > Defaults }

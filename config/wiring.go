@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -53,15 +54,19 @@ func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, regist
 	var wiring outline
 	r.top(root, &p.Settings, &wiring)
 	p.note(r, File)
+	if root.Kind == 0 { // refused as a whole
+		p.problems = r.problems
+		return
+	}
 	if r.keys["version"] == nil {
 		r.problem(root, "the key version is missing", fmt.Sprintf(`begin with "version: %d"`, formatVersion))
 	}
 	nodesFrom := r
-	p.readable = true
+	p.readable = isSection(&wiring.Sources) && isSection(&wiring.Stages) && isSection(&wiring.Sinks)
 	switch missing := r.missingSections(); len(missing) {
 	case 0:
 	case len(sections):
-		nodesFrom, wiring = base.reader, base.wiring
+		nodesFrom, wiring, p.readable = base.reader, base.wiring, true
 	default:
 		p.readable = false // half a wiring would only be told that the other half is not there
 		r.problem(root, strings.Join(missing, " and ")+" missing: sources, stages and sinks come together",
@@ -72,6 +77,9 @@ func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, regist
 		nodesFrom.nodes(&wiring.Stages, "stages", graph.RoleStage, registry),
 		nodesFrom.nodes(&wiring.Sinks, "sinks", graph.RoleSink, registry),
 	)
+	p.Spec.Sections = map[graph.Role]graph.Position{
+		graph.RoleSource: nodesFrom.atKey("sources"), graph.RoleStage: nodesFrom.atKey("stages"), graph.RoleSink: nodesFrom.atKey("sinks"),
+	}
 	p.problems, p.loose = nodesFrom.problems, nodesFrom.loose
 	if nodesFrom != r {
 		p.problems = append(p.problems, r.problems...)
@@ -103,12 +111,23 @@ func (r *reader) missingSections() []string {
 	return slices.DeleteFunc(slices.Clone(sections), func(name string) bool { return r.keys[name] != nil })
 }
 
+// atKey is where the key of a path stands, if it does.
+func (r *reader) atKey(path string) graph.Position {
+	if key := r.keys[path]; key != nil {
+		return r.at(key)
+	}
+	return graph.Position{File: r.file, Line: 1, Column: 1}
+}
+
+// isSection says whether a value can hold nodes. Without one of the sections the wiring cannot be judged.
+func isSection(n *yaml.Node) bool { return n.Kind == yaml.MappingNode || isNull(n) }
+
 // nodes decodes one section.
 func (r *reader) nodes(section *yaml.Node, path string, role graph.Role, registry *graph.Registry) (specs []graph.NodeSpec) {
 	if section.Kind == 0 {
 		return nil
 	}
-	if section.Kind != yaml.MappingNode && !isNull(section) {
+	if !isSection(section) {
 		r.fail(section, path, "want a mapping (name: { … }), got "+describe(section), "")
 		return nil
 	}
@@ -123,8 +142,9 @@ func (r *reader) nodes(section *yaml.Node, path string, role graph.Role, registr
 	return specs
 }
 
-// node decodes one source, stage or sink: its wiring, and what else it holds into its kind's own config. The settings
-// of an unknown kind cannot be judged; that the kind is unknown is for the graph to say.
+// node decodes one source, stage or sink: its wiring, and what else it holds into its kind's own config, or into that of
+// the kind that an unknown one seems to mean; that it is unknown is for the graph to say. When nothing but the node's
+// name speaks for a kind, a key that it does not have may be right.
 func (r *reader) node(key, value *yaml.Node, path string, role graph.Role, registry *graph.Registry) graph.NodeSpec {
 	spec := graph.NodeSpec{Name: key.Value, Role: role, Pos: r.at(key)}
 	var wired inputs
@@ -133,22 +153,23 @@ func (r *reader) node(key, value *yaml.Node, path string, role graph.Role, regis
 	if role != graph.RoleSource {
 		targets = append(targets, reflect.ValueOf(&wired).Elem())
 	}
-	kind := registry.Lookup(role, spec.Kind)
+	kind, known := registry.Lookup(role, spec.Kind), true
+	if kind == nil {
+		kind, known = registry.Meant(role, spec.Kind, spec.Name)
+	}
 	if kind != nil {
 		spec.Config = kind.NewConfig()
 		targets = append(targets, reflect.ValueOf(spec.Config).Elem())
 	}
 	before := len(r.failed)
 	unknown := r.mapping(value, path, targets...)
-	if kind != nil {
+	if known {
 		r.unknown(unknown, path, targets...)
-		config := targets[len(targets)-1]
-		if !r.check(value, path, config, slices.Clone(r.failed[before:])) {
-			// The kind would refuse these values again, at a vaguer place: wire it with its defaults.
-			spec.Config = kind.NewConfig()
-		}
 	}
-	if value.Kind == 0 || r.failedIn(path+".from", before) || len(wired.From) == 0 && misspeltFrom(unknown) {
+	if kind != nil && !r.check(value, path, targets[len(targets)-1], slices.Clone(r.failed[before:])) {
+		spec.Config = r.repaired(spec.Config, kind.NewConfig, path, before)
+	}
+	if value.Kind == 0 || r.failedIn(path+".from", before) || len(wired.From) == 0 && (hasRefused(value) || misspeltFrom(unknown)) {
 		r.loose[spec.Pos] = true
 	}
 	r.connect(&spec, wired, path, before)
@@ -184,11 +205,21 @@ func (r *reader) kindOf(key, value *yaml.Node, keys reflect.Value) (kind string,
 	return kind, pos
 }
 
+// hasRefused says whether a mapping holds a key that was refused, and may have been any.
+func hasRefused(n *yaml.Node) bool {
+	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		if n.Content[i].Kind == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // misspeltFrom says whether one of the keys means to be `from`.
 func misspeltFrom(keys []*yaml.Node) bool {
 	known := []string{"from"}
 	return slices.ContainsFunc(keys, func(k *yaml.Node) bool {
-		return graph.DidYouMean(k.Value, known) == graph.DidYouMean("from", known)
+		return strings.HasPrefix(k.Value, "from:") || graph.DidYouMean(k.Value, known) == graph.DidYouMean("from", known)
 	})
 }
 
@@ -205,8 +236,8 @@ func (r *reader) connect(spec *graph.NodeSpec, wired inputs, path string, before
 			spec.Workers = 1
 		}
 	}
-	if value := r.values[path+".edge"]; value != nil && !r.failedIn(path+".edge", before) {
-		spec.Edge = r.window(value, path+".edge", wired.Edge)
+	if value := r.values[path+".edge"]; value != nil && !slices.Contains(r.failed[before:], path+".edge") {
+		spec.Edge = r.window(value, path+".edge", wired.Edge, before)
 	}
 }
 
@@ -215,17 +246,17 @@ func (r *reader) failedIn(path string, before int) bool {
 	return slices.ContainsFunc(r.failed[before:], func(f string) bool { return within(f, path) })
 }
 
-// window returns a configured edge; nil when it is no window at all, so that the graph is checked without it.
-func (r *reader) window(n *yaml.Node, path string, e edge) *graph.EdgeSpec {
-	before := len(r.failed)
+// window returns a configured edge. A size that is none, or that failed since before, is taken for one that everything
+// fits: the graph is checked for the other.
+func (r *reader) window(n *yaml.Node, path string, e edge, before int) *graph.EdgeSpec {
+	w := graph.Window{Items: e.Items, Bytes: int64(e.Bytes)}
 	if e.Items < 1 {
-		r.complain(n, path, path+".items", "a window needs room for at least 1 item", "such as items: 4096", nil)
+		r.complain(n, path, path+".items", "a window needs room for at least 1 item", "such as items: 4096", r.failed[before:])
+		w.Items = math.MaxInt
 	}
 	if e.Bytes < 1 {
-		r.complain(n, path, path+".bytes", "a window needs room for at least 1 byte", "such as bytes: 64MiB", nil)
+		r.complain(n, path, path+".bytes", "a window needs room for at least 1 byte", "such as bytes: 64MiB", r.failed[before:])
+		w.Bytes = math.MaxInt64
 	}
-	if len(r.failed) > before {
-		return nil
-	}
-	return &graph.EdgeSpec{Window: graph.Window{Items: e.Items, Bytes: int64(e.Bytes)}, Pos: r.at(n)}
+	return &graph.EdgeSpec{Window: w, Pos: r.at(n)}
 }
