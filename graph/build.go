@@ -162,7 +162,7 @@ func (n *planNode) partitions() bool { return n.kind.Doc.Traits.Partitions }
 func (p *plan) assemble(services []service) *Engine {
 	e := &Engine{
 		endpoints: make(map[string]any), services: services, budget: p.budget,
-		hooks: p.options.Hooks, log: p.log, epoch: time.Now(),
+		hooks: p.options.Hooks, log: p.log, epoch: time.Now(), failed: make(chan error, 1),
 	}
 	hosts := make(map[*planNode]*host, len(p.order))
 	for _, n := range p.order {

@@ -395,6 +395,7 @@ func TestAPanicOutsideOfStagesStopsTheGraph(t *testing.T) {
 		_, err := offer(e, 0, 1)
 		return errors.Is(err, graph.ErrStopped)
 	}, 10*time.Second, time.Millisecond)
+	require.ErrorContains(t, e.Wait(t.Context()), `the graph failed at "s": boom`)
 	_, err := e.Drain(t.Context())
 	require.ErrorContains(t, err, `the graph failed at "s": boom`)
 }

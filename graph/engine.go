@@ -37,7 +37,8 @@ type Engine struct {
 	log       *slog.Logger
 	epoch     time.Time
 
-	book book
+	book   book
+	failed chan error // cap 1: why the graph stopped by itself; Wait reads it
 
 	// Written by Start, read by the goroutines that it starts and after it.
 	running context.Context // of the stages' goroutines
@@ -220,7 +221,23 @@ func (e *Engine) launch(h *host) {
 // fail stops the graph after a panic outside any stage's code: nothing may hang on a goroutine that is gone.
 func (e *Engine) fail(h *host, r *panics.Recovered) {
 	e.log.Error("graph goroutine panicked; stopping", "stage", h.name, "panic", fmt.Sprint(r.Value), "stack", string(r.Stack))
-	e.kill(fault.Wrap(fault.Internal, ErrStopped, "the graph failed at %q: %v", h.name, r.Value))
+	reason := fault.Wrap(fault.Internal, ErrStopped, "the graph failed at %q: %v", h.name, r.Value)
+	e.kill(reason)
+	select {
+	case e.failed <- reason:
+	default: // one is enough
+	}
+}
+
+// Wait returns nil when ctx ends, or why the graph stopped by itself: then it takes nothing any more, and only a Drain
+// is left to do. For one caller.
+func (e *Engine) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-e.failed:
+		return err
+	}
 }
 
 // kill cancels what runs and rejects, with the reason, what is queued and what comes to an edge from now on.

@@ -57,7 +57,7 @@ type running struct {
 	http     *http.Server
 	release  context.CancelFunc // cancels the contexts of the requests that are left
 	serving  conc.WaitGroup
-	failed   chan error   // cap 1: why serving ended by itself
+	failed   chan error   // cap 1: why serving, or the pipeline, ended by itself
 	unwatch  func() error // ends the reports about edges
 }
 
@@ -169,7 +169,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if r.unwatch, err = s.reports.WatchEdges(s.engine.Stats); err != nil {
 		return telemetryFault(err)
 	}
-	r.serve(s.newHTTP(), s.log)
+	s.serve(r)
 	if err = s.engine.Start(ctx); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (s *Server) DataDir() string { return s.pipeline.Data }
 // Pipeline returns what is in force. It must not be changed.
 func (s *Server) Pipeline() *config.Pipeline { return s.pipeline }
 
-// Wait returns nil when ctx ends, or why serving ended by itself.
+// Wait returns nil when ctx ends, or why serving ended by itself, as when the pipeline failed: what remains is Stop.
 func (s *Server) Wait(ctx context.Context) error {
 	r := s.current()
 	if r == nil {

@@ -18,6 +18,8 @@ import (
 	"connectrpc.com/grpcreflect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/internal/fault"
@@ -198,6 +200,41 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	cancel()
 	require.NoError(t, s.Wait(ctx))
 	require.Error(t, makeServer(t, t.TempDir()).Wait(ctx))
+}
+
+// bombs panics where no stage's code runs: a span of the journal, on the goroutine of its lane.
+type bombs struct{ noop.TracerProvider }
+
+type bomb struct{ noop.Tracer }
+
+func (bombs) Tracer(string, ...trace.TracerOption) trace.Tracer { return bomb{} }
+
+func (bomb) Start(ctx context.Context, name string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	if name == "stage journal" {
+		panic("boom")
+	}
+	return ctx, noop.Span{}
+}
+
+func TestAPipelineThatFailedIsNotReadyAndEndsWait(t *testing.T) {
+	s, err := New(Config{
+		Overrides: []config.Override{flag("listen", "127.0.0.1:0"), flag("data", t.TempDir())},
+		LookupEnv: noEnvironment, TracerProvider: bombs{},
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.Start(t.Context()))
+	f, _ := join(t, s, &engramv1.Hello{Space: "a"})
+	f.observe(1, seen("x", 1, 0))
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.ErrorContains(t, s.Wait(ctx), `the graph failed at "journal": boom`)
+	status, text := page(t, s, "/readyz")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Contains(t, text, `the graph failed at "journal": boom`)
+	status, _ = page(t, s, "/livez")
+	assert.Equal(t, http.StatusOK, status)
+	assert.ErrorContains(t, s.Stop(ctx), "boom")
 }
 
 // Calls whose message has not come yet count too: each may hold one in memory.

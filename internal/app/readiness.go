@@ -17,6 +17,7 @@ type phase int32
 const (
 	starting phase = iota
 	ready
+	failed
 	draining
 )
 
@@ -24,6 +25,7 @@ const (
 type readiness struct {
 	health *grpchealth.StaticChecker
 	phase  atomic.Int32
+	reason atomic.Pointer[string] // stored before the phase is failed
 }
 
 func newReadiness() *readiness {
@@ -41,6 +43,13 @@ func (r *readiness) set(p phase) {
 	for _, service := range append([]string{""}, rpc.Services()...) {
 		r.health.SetStatus(service, status)
 	}
+}
+
+// fail says that the pipeline takes nothing any more, until the server is started anew.
+func (r *readiness) fail(reason error) {
+	text := reason.Error()
+	r.reason.Store(&text)
+	r.set(failed)
 }
 
 func (r *readiness) current() phase { return phase(r.phase.Load()) }
@@ -66,6 +75,8 @@ func (r *readiness) mount(mux *http.ServeMux) {
 			_, _ = io.WriteString(w, "ready\n")
 		case starting:
 			http.Error(w, "starting: the journal is being replayed", http.StatusServiceUnavailable)
+		case failed:
+			http.Error(w, "failed: "+*r.reason.Load(), http.StatusServiceUnavailable)
 		case draining:
 			http.Error(w, "draining: the server is stopping", http.StatusServiceUnavailable)
 		}

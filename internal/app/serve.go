@@ -84,15 +84,30 @@ func (s *Server) limits() transports.Limits {
 	}
 }
 
-// serve answers on the listener until close.
-func (r *running) serve(server *http.Server, log *slog.Logger) {
+// serve answers on the listener until close, and watches the engine as long.
+func (s *Server) serve(r *running) {
+	server := s.newHTTP()
 	ctx, cancel := context.WithCancel(context.Background())
 	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	r.http, r.release = server, cancel
 	r.serving.Go(func() {
 		if err := server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("serving ended", "error", err)
-			r.failed <- err
+			s.log.Error("serving ended", "error", err)
+			r.fail(err)
 		}
 	})
+	r.serving.Go(func() {
+		if err := s.engine.Wait(ctx); err != nil {
+			s.state.fail(err)
+			r.fail(err)
+		}
+	})
+}
+
+// fail tells Wait why the server serves no more; the first reason stands.
+func (r *running) fail(err error) {
+	select {
+	case r.failed <- err:
+	default:
+	}
 }
