@@ -135,7 +135,7 @@ func recallFailure(m *engramv1.RecallDone) *Error {
 	if m.GetRetryAfter() != nil {
 		retry = m.GetRetryAfter().AsDuration()
 	}
-	return &Error{Op: "recall", Code: connect.Code(m.GetCode()), Message: m.GetReason(), RetryAfter: retry}
+	return &Error{Op: "recall", Code: connect.Code(m.GetCode()), Reason: m.GetErrorReason(), Message: m.GetReason(), RetryAfter: retry}
 }
 
 // reorder ranks hits by the final order of their ids; hits that are not in it were provisional and are left out.

@@ -78,6 +78,12 @@ func TestARecallsFailureIsItsOwn(t *testing.T) {
 		assert.True(t, e.Retryable())
 		assert.Equal(t, time.Second, e.RetryAfter)
 		assert.NoError(t, s.Err())
+
+		done = recallInBackground(t.Context(), s)
+		id = w.next().GetRecall().GetRecallId()
+		recallFrame(w, &engramv1.RecallDone{RecallId: id, Code: 8, Reason: "the answer has more than 96 MiB", ErrorReason: "ANSWER_TOO_LARGE"})
+		require.ErrorAs(t, (<-done).err, &e)
+		assert.False(t, e.Retryable(), "the same recall has the same answer")
 	})
 }
 

@@ -17,7 +17,8 @@ import (
 type Hub struct {
 	instance string // names this start of the server; immutable
 	total    session.Counters
-	calls    atomic.Int64 // unary calls at work
+	calls    atomic.Int64 // unary calls at work, those of operators not counted
+	admin    atomic.Int64 // and those
 
 	mu      sync.Mutex
 	live    map[string]*stream   // guarded by mu: the stream that serves a session, by session id

@@ -23,6 +23,7 @@ const (
 	callsRetry        = 100 * time.Millisecond // what a call is told that found too many at work
 	shutdownReconnect = time.Second            // what GoAway tells a client to wait at a shutdown
 
+	maxAdminCalls        = 64      // unary calls of operators at work, beside Limits.Calls
 	maxConcurrentRecalls = 16      // on one stream
 	maxQueuedHits        = 4096    // hits waiting for a stream's writer
 	maxQueuedHitBytes    = 8 << 20 // and their bytes

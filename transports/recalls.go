@@ -191,7 +191,7 @@ func (r *recallRun) done(err error) hitFrame {
 	if err != nil {
 		done.Code, done.Reason = fault.KindOf(err).Code(), brief(err)
 		if f := fault.As(err); f != nil {
-			done.RetryAfter = durationToWire(f.RetryAfter)
+			done.RetryAfter, done.ErrorReason = durationToWire(f.RetryAfter), f.Reason
 		}
 	}
 	return hitFrame{hits: 1, bytes: itemOverhead + len(done.GetReason()), frame: &engramv1.MemoryFlowResponse{

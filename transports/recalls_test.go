@@ -148,12 +148,13 @@ func TestRecallErrorsStayInTheirRecall(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHarness()
 				h.index.recall = func(context.Context, memory.Query) (memory.Result, error) {
-					return memory.Result{}, fault.New(fault.ResourceExhausted, "busy").WithRetryAfter(time.Second)
+					return memory.Result{}, fault.New(fault.ResourceExhausted, "busy").WithReason("BUSY").WithRetryAfter(time.Second)
 				}
 				w, _ := h.open(t)
 				w.in <- c.frame
 				_, _, done := answers(w.frames())
 				require.NotNil(t, done)
+				assert.NotEmpty(t, done.GetErrorReason())
 				assert.Equal(t, c.kind.Code(), done.GetCode())
 				assert.Contains(t, done.GetReason(), c.says)
 				close(w.in)

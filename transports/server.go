@@ -2,6 +2,7 @@ package transports
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/sourcegraph/conc/panics"
 
@@ -21,18 +22,25 @@ func NewServer(hub *Hub, services Services, limits Limits) *Server {
 }
 
 // EnterCall makes room for a unary call, before its message is read: at most Limits.Calls are at work, and each may hold
-// a message. Without an error the caller calls ExitCall when it has answered.
-func (s *Server) EnterCall() error {
-	if s.hub.calls.Add(1) > int64(s.limits.Calls) {
-		s.hub.calls.Add(-1)
-		return fault.New(fault.ResourceExhausted, "%d calls are at work, as many as limits.calls allows", s.limits.Calls).
-			WithReason("TOO_MANY_CALLS").WithRetryAfter(callsRetry).WithHint("use a stream, or make fewer calls at a time")
-	}
-	return nil
+// a message. Without an error the caller calls exit when it has answered.
+func (s *Server) EnterCall() (exit func(), err error) {
+	return enterCall(&s.hub.calls, s.limits.Calls, "limits.calls allows")
 }
 
-// ExitCall gives up the room of a call.
-func (s *Server) ExitCall() { s.hub.calls.Add(-1) }
+// EnterAdmin is EnterCall for the calls of operators, who have a few places of their own: they look when the server is
+// full.
+func (s *Server) EnterAdmin() (exit func(), err error) {
+	return enterCall(&s.hub.admin, maxAdminCalls, "are allowed at a time")
+}
+
+func enterCall(atWork *atomic.Int64, limit int, allowed string) (exit func(), err error) {
+	if atWork.Add(1) > int64(limit) {
+		atWork.Add(-1)
+		return nil, fault.New(fault.ResourceExhausted, "%d calls are at work, as many as %s", limit, allowed).
+			WithReason("TOO_MANY_CALLS").WithRetryAfter(callsRetry).WithHint("use a stream, or make fewer calls at a time")
+	}
+	return func() { atWork.Add(-1) }, nil
+}
 
 // Flow serves one stream until it ends, and returns the error to end it with, nil for a regular end. When it returns
 // nothing uses conn any more.

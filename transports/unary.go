@@ -167,6 +167,7 @@ func (c *call) acknowledged() receipt {
 
 // original waits until what a duplicate repeats is durable and findable, and adds it to the receipt.
 func (c *call) original(ctx context.Context, r *receipt) error {
+	var repeated []session.RejectedRange // their numbers come before the fresh ones
 	for _, d := range c.duplicates {
 		if d.Durable != nil {
 			select {
@@ -186,9 +187,9 @@ func (c *call) original(ctx context.Context, r *receipt) error {
 		if err != nil {
 			return err
 		}
-		// The repeated numbers come before the fresh ones.
-		r.rejected = session.AppendRejected(rejected, r.rejected...)
+		repeated = session.AppendRejected(repeated, rejected...)
 	}
+	r.rejected = session.AppendRejected(repeated, r.rejected...)
 	if len(c.duplicates) == 0 || r.version == 0 {
 		return nil
 	}

@@ -102,7 +102,6 @@ func (st *stream) heartbeat() {
 			Message: fmt.Sprintf("still waiting for number %d", expected),
 		})
 	}
-	st.credit.after(0)
 	st.att.Outbox.Pong(0)
 }
 

@@ -120,9 +120,13 @@ func (f *flow) send(m *engramv1.MemoryFlowRequest) {
 
 func (f *flow) observe(first uint64, observations ...*engramv1.Observation) {
 	f.t.Helper()
-	f.send(&engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Observe{
+	f.send(observeFrame(first, observations...))
+}
+
+func observeFrame(first uint64, observations ...*engramv1.Observation) *engramv1.MemoryFlowRequest {
+	return &engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Observe{
 		Observe: &engramv1.ObserveBatch{FirstSequence: first, Observations: observations},
-	}})
+	}}
 }
 
 func (f *flow) goodbye(end bool) {

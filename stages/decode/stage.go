@@ -49,8 +49,12 @@ func (s *stage) Process(ctx context.Context, in *graph.Batch[session.Incoming], 
 // space returns what ops are held to. A dimension that is not durable refuses nothing for good: the space may yet get
 // another. The journal compares again when it appends.
 func (s *stage) space(name string) memory.Space {
-	if space, ok := s.spaces.Get().Space(name); ok && space.Settled {
-		return space
+	space, ok := s.spaces.Get().Space(name)
+	switch {
+	case !ok:
+		return memory.Space{Name: name, Metric: memory.Cosine}
+	case !space.Settled:
+		space.Dimension = 0
 	}
-	return memory.Space{Name: name, Metric: memory.Cosine}
+	return space
 }

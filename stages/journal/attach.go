@@ -86,7 +86,7 @@ func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (opening, 
 	if err != nil {
 		return opening{}, err
 	}
-	s.presence.attach(r.Session, 1)
+	s.presence.attach(r.Session, 1, 0)
 	grant := session.Grant{SessionID: r.Session, Token: token, Epoch: 1, HeldSince: 1, DetachTTL: ttl}
 	return opening{Grant: grant, commit: c.commit}, nil
 }
@@ -103,13 +103,17 @@ func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (opening, e
 	if err != nil {
 		return opening{}, err
 	}
+	se := s.state.sessions[r.Session]
+	standing := se.epoch
+	if undecided(se.taken) {
+		standing = se.standing
+	}
 	c, err := s.commit(room, nil, r)
 	if err != nil {
 		return opening{}, err
 	}
-	se := s.state.sessions[r.Session]
-	se.taken = c.commit
-	s.presence.attach(se.id, se.epoch)
+	se.taken, se.standing = c.commit, standing
+	s.presence.attach(se.id, se.epoch, standing)
 	return opening{
 		Grant: session.Grant{
 			SessionID: se.id, Epoch: se.epoch, HeldSince: se.heldSince, Resumed: true, Committed: se.expected - 1, Version: se.version,

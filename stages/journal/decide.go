@@ -36,6 +36,7 @@ type decision struct {
 	skip      int
 	duplicate *session.Refusal // for the skipped; nil when there are none
 	rejected  []rejectedRange  // what was rejected of a unary call's duplicates
+	forgotten bool             // not all of it is known any more
 
 	create      *spaceRecord // to be appended first, when the space is new or gets its dimension now
 	incarnation uint64
@@ -51,7 +52,7 @@ func (s *state) decide(o *offer, at int64) decision {
 	switch {
 	case se == nil && !o.from.Unary:
 		return decision{refusal: &session.Refusal{Verdict: session.Superseded, Cause: sessionGone(o.from.SessionID)}}
-	case se != nil && se.epoch == o.from.Epoch+1 && undecided(se.taken):
+	case se != nil && se.standing == o.from.Epoch && undecided(se.taken):
 		return decision{refusal: beingTakenOver(min(o.first, se.expected))}
 	case se != nil && (se.epoch != o.from.Epoch || se.space != o.from.Space):
 		return decision{refusal: session.ErrSuperseded}
@@ -62,11 +63,14 @@ func (s *state) decide(o *offer, at int64) decision {
 		return decision{refusal: &session.Refusal{Verdict: session.Nacked, Nack: session.NackSequenceGap, Expected: expected}}
 	}
 	if o.last() < expected {
-		return decision{refusal: duplicateOf(se), rejected: repeated(se, o.first, o.last())}
+		d := decision{refusal: duplicateOf(se)}
+		d.repeat(se, o.first, o.last())
+		return d
 	}
 	d := decision{skip: int(expected - o.first)}
 	if d.skip > 0 {
-		d.duplicate, d.rejected = duplicateOf(se), repeated(se, o.first, expected-1)
+		d.duplicate = duplicateOf(se)
+		d.repeat(se, o.first, expected-1)
 	}
 	s.place(&d, o, at)
 	return d
@@ -105,13 +109,12 @@ func duplicateOf(se *sess) *session.Refusal {
 	return &session.Refusal{Verdict: session.Duplicate, Durable: se.last, Version: se.version}
 }
 
-// repeated returns what was rejected of numbers that a unary call repeats: its answer tells it again. A stream has been
+// repeat notes what was rejected of the numbers that a unary call repeats: its answer tells it again. A stream has been
 // told in an ack.
-func repeated(se *sess, first, last uint64) []rejectedRange {
-	if se == nil || !se.unary {
-		return nil
+func (d *decision) repeat(se *sess, first, last uint64) {
+	if se != nil && se.unary {
+		d.rejected, d.forgotten = se.rejected.within(first, last), first <= se.rejected.forgotten
 	}
-	return se.rejected.within(first, last)
 }
 
 // place finds the versions and the dimension for an offer that will be appended.
@@ -209,12 +212,14 @@ func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, e
 			WithReason("COMMITTED_AHEAD").
 			WithHint("the server's data was restored from an older copy; open a new session and decide what to send again")
 	}
-	// A client that knows of nothing begins anew behind what is committed. One that does must learn of every rejection.
-	if forgotten := se.rejected.forgotten; 0 < q.LastCommitted && q.LastCommitted < forgotten {
+	// A new writer that knows of nothing has nothing in flight, and begins anew behind what is committed. Any other must
+	// learn of every rejection.
+	anew := q.LastCommitted == 0 && q.Writer != "" && q.Writer != se.writer
+	if forgotten := se.rejected.forgotten; q.LastCommitted < forgotten && !anew {
 		return nil, fault.New(fault.FailedPrecondition, "more was rejected after %d than is kept: which numbers up to %d were is not known any more",
 			q.LastCommitted, forgotten).WithOp("open session").WithSubject("session " + q.SessionID).
 			WithField("hello.last_committed_sequence").WithReason("REJECTIONS_FORGOTTEN").
-			WithHint("resume with 0 to go on behind what is committed without learning of them; Get tells what is stored")
+			WithHint("a new writer_id and last_committed_sequence 0 go on without learning of them; Get tells what is stored")
 	}
 	return &resumedRecord{Session: se.id, Epoch: se.epoch + 1, LastCommitted: q.LastCommitted, At: at, Writer: q.Writer}, nil
 }

@@ -17,8 +17,8 @@ type presence struct {
 // attendance is one attached session.
 type attendance struct {
 	epoch uint64 // of its stream
-	// before is the epoch of the stream that this one took the session over from and that has not left; 0: none. If the
-	// takeover does not become durable, that one goes on.
+	// before is the epoch of the stream that goes on if this one's takeover does not become durable; 0: none, or it has
+	// left.
 	before uint64
 }
 
@@ -43,11 +43,23 @@ func (p *presence) knows(id string) bool {
 	return attached || p.detached[id] != nil
 }
 
-// attach marks a session as served by a stream of the epoch.
-func (p *presence) attach(id string, epoch uint64) {
-	before := p.attached[id].epoch
+// attach marks a session as served by a stream of the epoch. standing is the epoch that the session goes back to if this
+// one does not become durable: several may have been asked for since.
+func (p *presence) attach(id string, epoch, standing uint64) {
+	at := p.of(id)
+	if at.epoch != standing || p.detached[id] != nil {
+		standing = min(standing, at.before)
+	}
 	p.forget(id)
-	p.attached[id] = attendance{epoch: epoch, before: before}
+	p.attached[id] = attendance{epoch: epoch, before: standing}
+}
+
+// of returns what is known of a session, attached or detached.
+func (p *presence) of(id string) attendance {
+	if a := p.detached[id]; a != nil {
+		return attendance{epoch: a.epoch, before: a.before}
+	}
+	return p.attached[id]
 }
 
 // detach starts a session's time to live, unless a newer stream serves it.
@@ -76,10 +88,7 @@ func (p *presence) left(id string, epoch uint64) {
 // revert voids what is known of epochs above the given one: their beginnings did not become durable. The stream of that
 // epoch serves the session again, if it has not left.
 func (p *presence) revert(id string, epoch uint64) {
-	at := p.attached[id]
-	if a := p.detached[id]; a != nil {
-		at = attendance{epoch: a.epoch, before: a.before}
-	}
+	at := p.of(id)
 	if at.epoch <= epoch {
 		return
 	}

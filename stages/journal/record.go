@@ -76,8 +76,7 @@ type openedRecord struct {
 	Writer    string
 }
 
-// resumedRecord begins an epoch. LastCommitted is what the client knows to be committed: rejections up to it need not
-// be kept any more.
+// resumedRecord begins an epoch. LastCommitted is what the client said that it knows to be committed.
 type resumedRecord struct {
 	Session       string
 	Epoch         uint64

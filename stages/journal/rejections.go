@@ -3,6 +3,7 @@ package journal
 import (
 	"hash/maphash"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -12,8 +13,9 @@ import (
 )
 
 // The limits of what the state knows of rejections. A session's covers a default budget full of ops, every other one
-// rejected, so that whatever a client has in flight when its stream is lost can be told when it resumes; beyond it, and
-// beyond the limit over all sessions (96 MiB), the session that adds more forgets its own oldest.
+// rejected, so that whatever a client has in flight when its stream is lost can be told when it resumes. As the sessions'
+// sum nears its own limit (96 MiB), a session that adds more may keep fewer, down to 16; what is beyond that it forgets,
+// oldest first.
 const (
 	maxRejectedRanges = 1 << 16
 	maxAllRejected    = 1 << 22
@@ -51,6 +53,9 @@ func (l *rejections) add(u *unitRecord, most int) (undo func()) {
 	if over := len(l.ranges) - most; over > 0 {
 		l.forgotten = l.ranges[over-1].last()
 		l.ranges = l.ranges[over:]
+		if cap(l.ranges) > 2*len(l.ranges) { // else a short rest would keep all that was cut
+			l.ranges = slices.Clip(slices.Clone(l.ranges))
+		}
 	}
 	return func() {
 		*l = before

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"runtime"
 	"strings"
@@ -64,7 +65,11 @@ func TestResumeTellsEveryRejection(t *testing.T) {
 		offered(s, ops...)
 	}
 	resume := func(seen uint64) (session.Grant, error) {
-		return s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token, LastCommitted: seen})
+		q := session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token, LastCommitted: seen, Writer: "w"}
+		if seen == 0 {
+			q.Writer = rand.Text()
+		}
+		return s.OpenSession(context.Background(), q)
 	}
 	for _, restart := range []bool{false, true} {
 		if restart {
@@ -74,6 +79,8 @@ func TestResumeTellsEveryRejection(t *testing.T) {
 		_, err := resume(19)
 		require.Equal(t, "REJECTIONS_FORGOTTEN", fault.As(err).Reason)
 		require.ErrorContains(t, err, "up to 20")
+		_, err = s.OpenSession(t.Context(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token})
+		require.Equal(t, "REJECTIONS_FORGOTTEN", fault.As(err).Reason, "who gives no name may have it all in flight")
 		for _, known := range []uint64{20, 0, last - 2, 20} { // what one resume was told does not shorten the next
 			r, err := resume(known)
 			require.NoError(t, err)
@@ -86,6 +93,72 @@ func TestResumeTellsEveryRejection(t *testing.T) {
 		}
 	}
 	require.NoError(t, s.Close())
+}
+
+// A writer whose first acks were lost knows of nothing and has it all in flight: it is told, or refused.
+func TestAWriterIsToldWhatBecameOfItsItems(t *testing.T) {
+	s := opened(t, testOptions(vfs.NewMem()))
+	s.state.maxRanges = 2
+	g, err := s.OpenSession(t.Context(), session.OpenRequest{Space: "faces", Writer: "w"})
+	require.NoError(t, err)
+	q := session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token, Writer: "w"}
+	a := attachment(g, "faces")
+	stored(t, s, rejection(a, 1, "a"), rejection(a, 2, "b"))
+	g, err = s.OpenSession(t.Context(), q)
+	require.NoError(t, err)
+	require.Len(t, g.Rejected, 2)
+	stored(t, s, rejection(attachment(g, "faces"), 3, "c"))
+	_, err = s.OpenSession(t.Context(), q)
+	require.Equal(t, "REJECTIONS_FORGOTTEN", fault.As(err).Reason)
+	q.Writer = "another"
+	g, err = s.OpenSession(t.Context(), q)
+	require.NoError(t, err, "it has nothing in flight")
+	require.EqualValues(t, 3, g.HeldSince)
+	q.Writer = "another"
+	_, err = s.OpenSession(t.Context(), q)
+	require.Equal(t, "REJECTIONS_FORGOTTEN", fault.As(err).Reason, "by now it may")
+}
+
+// A repeated call is told again what was rejected of it, or that this is not known any more.
+func TestARepeatedCallIsToldWhatWasRejected(t *testing.T) {
+	s := opened(t, testOptions(vfs.NewMem()))
+	s.state.maxRanges = 2
+	call := &session.Attachment{SessionID: "r1", Space: "faces", Unary: true, Remember: true}
+	again := func() ([]session.RejectedRange, error) {
+		v := offered(s, rejection(call, 1, "a"), rejection(call, 2, "b"))
+		require.Equal(t, session.Duplicate, v.refusal.Verdict)
+		return v.refusal.Rejected()
+	}
+	stored(t, s, rejection(call, 1, "a"), rejection(call, 2, "b"))
+	told, err := again()
+	require.NoError(t, err)
+	require.Len(t, told, 2)
+	stored(t, s, rejection(call, 3, "c"))
+	_, err = again()
+	require.Equal(t, "REJECTIONS_FORGOTTEN", fault.As(err).Reason)
+}
+
+// However many sessions and calls there are: what they do not count they do not hold.
+func TestRejectionsOverAllAreBounded(t *testing.T) {
+	s := newState(maxSpaces)
+	s.maxRejected = 1000
+	require.NoError(t, s.apply(1, &spaceRecord{Space: "faces", Incarnation: 1, Dimension: 2, Metric: memory.Cosine}))
+	lsn, base := log.LSN(2), memory.Version(1)
+	before := heapBytes()
+	const calls = 1000
+	for i := range calls {
+		u := &unitRecord{Space: "faces", Incarnation: 1, Session: fmt.Sprint("r", i), First: 1, Count: 1024, Base: base, Unary: true, Remember: true}
+		for j := range uint64(1024) {
+			u.Rejected = append(u.Rejected, rejectedRun{Start: j, Count: 1, Rejection: memory.Rejection{Code: uint32(j)}})
+		}
+		require.NoError(t, s.apply(lsn, u))
+		s.settle(lsn)
+		lsn++
+		base += 1024
+	}
+	require.LessOrEqual(t, s.rejected, 1000+1024+16*calls)
+	require.Less(t, (heapBytes()-before)/calls, int64(4<<10), "bytes a call")
+	require.NotZero(t, s.sessions)
 }
 
 // However long the reasons are, an answer stays small enough to be read: beyond that only the codes are told.

@@ -68,7 +68,7 @@ func (s *Store) CreateSpace(ctx context.Context, want memory.Space) (memory.Spac
 		case err != nil && lost != nil && ctx.Err() == nil && try < createTries:
 			continue // what stood in the way did not become durable
 		case err != nil || lost != nil:
-			return memory.Space{}, cmp.Or(err, lost)
+			return memory.Space{}, cmp.Or(lost, err)
 		}
 		sp, _ := s.Space(want.Name)
 		return sp, nil

@@ -53,6 +53,7 @@ type sess struct {
 	id        string
 	space     string
 	epoch     uint64
+	standing  uint64 // the epoch that the session goes back to if taken fails
 	writer    string // of the epoch; may be empty
 	heldSince uint64 // the epoch since which writer alone has held it
 	expected  uint64 // E: the next sequence number
@@ -218,9 +219,24 @@ func (s *state) addRejected(se *sess, r *unitRecord) (undo func()) {
 		return func() {}
 	}
 	held := len(se.rejected.ranges)
-	undo = se.rejected.add(r, min(s.maxRanges, held+s.maxRejected-s.rejected))
+	undo = se.rejected.add(r, s.rangesKept())
 	s.rejected += len(se.rejected.ranges) - held
 	return undo
+}
+
+// rangesKept is how many ranges a session may have that adds some: fewer the more there are over all, so that a few
+// sessions full of rejections leave room for those with few.
+func (s *state) rangesKept() int {
+	share := 1
+	switch {
+	case s.rejected >= s.maxRejected:
+		share = 4096
+	case s.rejected >= s.maxRejected/4*3:
+		share = 256
+	case s.rejected >= s.maxRejected/2:
+		share = 16
+	}
+	return max(s.maxRanges/share, 1)
 }
 
 // checkUnit compares a unit with what the state expects of the next one.

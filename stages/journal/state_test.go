@@ -198,9 +198,9 @@ func (h *history) judge(t *rapid.T, o *offer, d *decision, expected, epoch uint6
 func (h *history) judgeRejected(t *rapid.T, told []rejectedRange, o *offer, last uint64) {
 	if !o.from.Unary {
 		require.Empty(t, told)
-	} else {
-		h.compareRejected(t, told, o.from.SessionID, o.first, last)
+		return
 	}
+	h.compareRejected(t, told, o.from.SessionID, o.first, last)
 }
 
 // compareRejected compares ranges with what the records say of the numbers first to last of a session.
@@ -257,10 +257,12 @@ func (h *history) openOrResume(t *rapid.T) {
 	q := session.OpenRequest{
 		SessionID: id, Space: historySpaces[int(id[1])%2], Token: historyToken,
 		LastCommitted: uint64(rapid.IntRange(0, int(expected)).Draw(t, "last committed")),
+		Writer:        rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "writer"),
 	}
 	r, err := h.state.decideResume(q, h.clock)
-	rejected := h.state.sessions[id].rejected
-	if q.LastCommitted >= expected || 0 < q.LastCommitted && q.LastCommitted < rejected.forgotten {
+	rejected, writer := h.state.sessions[id].rejected, h.state.sessions[id].writer
+	anew := q.LastCommitted == 0 && q.Writer != "" && q.Writer != writer
+	if q.LastCommitted >= expected || q.LastCommitted < rejected.forgotten && !anew {
 		require.Equal(t, fault.FailedPrecondition, fault.KindOf(err))
 		return
 	}
@@ -354,7 +356,7 @@ func (h *history) checkBounds(t *rapid.T) {
 		total += len(se.rejected.ranges)
 	}
 	require.Equal(t, total, h.state.rejected)
-	require.LessOrEqual(t, total, h.state.maxRejected)
+	require.LessOrEqual(t, total, h.state.maxRejected+len(h.state.sessions))
 }
 
 // checkPublic checks that readers see of a space what is durable, no more and no less.

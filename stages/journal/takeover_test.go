@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -62,6 +63,22 @@ func (d *stalling) MaybeError(op errorfs.Op) error {
 // String implements errorfs.Injector.
 func (d *stalling) String() string { return "stalling" }
 
+// takeover begins to resume a session, and returns once that has been decided and waits for the disk.
+func takeover(ctx context.Context, t *testing.T, s *Store, g session.Grant, epoch uint64) <-chan error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.OpenSession(ctx, session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token})
+		ended <- err
+	}()
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.state.sessions[g.SessionID].epoch == epoch
+	}, 10*time.Second, time.Millisecond)
+	return ended
+}
+
 // While a takeover is on its way to the disk, the stream that is there is held off, not superseded: it goes on if the
 // takeover fails, and is superseded once it is durable.
 func TestATakeoverCountsOnceItIsDurable(t *testing.T) {
@@ -72,16 +89,7 @@ func TestATakeoverCountsOnceItIsDurable(t *testing.T) {
 			a, g := attached(t, s, "faces")
 			stored(t, s, observation(a, 1, 3))
 			disk.next.Store(true)
-			resumed := make(chan error, 1)
-			go func() {
-				_, err := s.OpenSession(context.Background(), session.OpenRequest{Space: "faces", SessionID: g.SessionID, Token: g.Token})
-				resumed <- err
-			}()
-			require.Eventually(t, func() bool {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				return s.state.sessions[g.SessionID].epoch == 2
-			}, 10*time.Second, time.Millisecond)
+			resumed := takeover(t.Context(), t, s, g, 2)
 			v := offered(s, observation(a, 2, 3))
 			require.NotNil(t, v.refusal)
 			require.Equal(t, session.Nacked, v.refusal.Verdict)
@@ -98,4 +106,57 @@ func TestATakeoverCountsOnceItIsDurable(t *testing.T) {
 			require.Equal(t, session.ErrSuperseded, v.refusal)
 		})
 	}
+}
+
+// However many takeovers are under way, given up by their clients or not: as long as none is durable, the stream that is
+// there is held off, and it serves on when all of them fail.
+func TestSeveralTakeoversThatFail(t *testing.T) {
+	for _, givenUp := range []bool{false, true} {
+		t.Run(fmt.Sprint("given up ", givenUp), func(t *testing.T) {
+			disk := &stalling{failure: syscall.EIO, gate: make(chan struct{})}
+			s := opened(t, testOptions(errorfs.Wrap(vfs.NewMem(), disk)))
+			a, g := attached(t, s, "faces")
+			stored(t, s, observation(a, 1, 3))
+			disk.next.Store(true)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var failed []<-chan error
+			for epoch := range uint64(3) {
+				failed = append(failed, takeover(ctx, t, s, g, epoch+2))
+			}
+			v := offered(s, observation(a, 2, 3))
+			require.Equal(t, session.Nacked, v.refusal.Verdict)
+			want := error(syscall.EIO)
+			if givenUp {
+				want = context.Canceled
+				cancel()
+			} else {
+				close(disk.gate)
+			}
+			for _, f := range failed {
+				require.ErrorIs(t, <-f, want)
+			}
+			if givenUp {
+				close(disk.gate)
+			}
+			again(t, s, observation(a, 2, 3))
+			_, live, detached := s.JournalStats()
+			require.Equal(t, []int{1, 0}, []int{live, detached})
+		})
+	}
+}
+
+// A stream that left while it was being taken over is not thought to be there when the takeover fails.
+func TestAFailedTakeoverOfAStreamThatLeft(t *testing.T) {
+	disk := &stalling{failure: syscall.EIO, gate: make(chan struct{})}
+	s := opened(t, testOptions(errorfs.Wrap(vfs.NewMem(), disk)))
+	a, g := attached(t, s, "faces")
+	stored(t, s, observation(a, 1, 3))
+	disk.next.Store(true)
+	failed := takeover(t.Context(), t, s, g, 2)
+	s.DetachSession(g.SessionID, 1)
+	close(disk.gate)
+	require.ErrorIs(t, <-failed, syscall.EIO)
+	_, live, detached := s.JournalStats()
+	require.Equal(t, []int{0, 1}, []int{live, detached})
 }

@@ -110,8 +110,15 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 
 // tellRejected lets a repeated call learn what was rejected of it, from the log, once it is durable.
 func (s *Store) tellRejected(d *decision) {
-	if ranges := d.rejected; len(ranges) > 0 {
-		cmp.Or(d.refusal, d.duplicate).Rejected = func() ([]session.RejectedRange, error) { return s.reasons(ranges) }
+	repeat, ranges := cmp.Or(d.refusal, d.duplicate), d.rejected
+	switch {
+	case d.forgotten:
+		repeat.Rejected = func() ([]session.RejectedRange, error) {
+			return nil, fault.New(fault.FailedPrecondition, "the request was answered before, and what of it was rejected is not known any more").
+				WithField("request_id").WithReason("REJECTIONS_FORGOTTEN").WithHint("Get tells what of it is stored")
+		}
+	case len(ranges) > 0:
+		repeat.Rejected = func() ([]session.RejectedRange, error) { return s.reasons(ranges) }
 	}
 }
 

@@ -89,6 +89,28 @@ func TestWhatIsNewPassesAsItCame(t *testing.T) {
 	assert.Equal(t, uint64(3), control(from.Outbox).Ack.Accepted)
 }
 
+// meanwhile is a port on whose way another goroutine does something.
+type meanwhile struct {
+	graph.Port[session.Op]
+	do func()
+}
+
+func (m meanwhile) Send(ctx context.Context, b *graph.Batch[session.Op]) error {
+	err := m.Port.Send(ctx, b)
+	m.do()
+	return err
+}
+
+// What was refused by the time it has been passed on is not called accepted.
+func TestWhatIsTakenBackMeanwhileIsNotAccepted(t *testing.T) {
+	from := attach(0)
+	in, _ := graphtest.NewBatch(frame(from, 1, 3)...)
+	port := meanwhile{Port: graphtest.NewPort[session.Op](1), do: func() { from.Window.StepBack(2) }}
+	require.NoError(t, (&stage{}).Process(t.Context(), in, port))
+	from.Outbox.Again()
+	assert.Equal(t, uint64(1), control(from.Outbox).Ack.Accepted)
+}
+
 func TestDuplicatesAreAckedAgain(t *testing.T) {
 	from := attach(5)
 	outcomes, passed, err := send(t, graphtest.NewPort[session.Op](1), frame(from, 4, 2))

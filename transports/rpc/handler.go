@@ -44,10 +44,10 @@ func (s *Source) Handler(o Options) http.Handler {
 			return nil, nil //nolint:nilnil // no context of its own: the call goes on with the one it has
 		}))
 	mux := http.NewServeMux()
-	calls := callLimit{server: server, errors: connect.NewErrorWriter()}
+	calls, admin := newCallLimit(server.EnterCall, o.Limits), newCallLimit(server.EnterAdmin, o.Limits)
 	mux.Handle(calls.limit(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...)))
 	mux.Handle(engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...))
-	mux.Handle(calls.limit(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...)))
+	mux.Handle(admin.limit(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, shared...))

@@ -1196,7 +1196,9 @@ type RecallDone struct {
 	// Memories that were scanned exactly.
 	TailScanned uint32 `protobuf:"varint,7,opt,name=tail_scanned,json=tailScanned,proto3" json:"tail_scanned,omitempty"`
 	// When to ask again, if code is RESOURCE_EXHAUSTED.
-	RetryAfter    *durationpb.Duration `protobuf:"bytes,8,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	RetryAfter *durationpb.Duration `protobuf:"bytes,8,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// A stable word for programs, such as RECALL_QUEUE_FULL: what google.rpc.ErrorInfo says where there is a status.
+	ErrorReason   string `protobuf:"bytes,9,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1285,6 +1287,13 @@ func (x *RecallDone) GetRetryAfter() *durationpb.Duration {
 		return x.RetryAfter
 	}
 	return nil
+}
+
+func (x *RecallDone) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
 }
 
 // SequenceRange is the sequence numbers first to last, both included.
@@ -2227,7 +2236,7 @@ const file_engram_v1_memory_proto_rawDesc = "" +
 	"\vRecallChunk\x12\x1b\n" +
 	"\trecall_id\x18\x01 \x01(\x04R\brecallId\x12\"\n" +
 	"\x04hits\x18\x02 \x03(\v2\x0e.engram.v1.HitR\x04hits\x12 \n" +
-	"\vprovisional\x18\x03 \x01(\bR\vprovisional\"\xa9\x02\n" +
+	"\vprovisional\x18\x03 \x01(\bR\vprovisional\"\xcc\x02\n" +
 	"\n" +
 	"RecallDone\x12\x1b\n" +
 	"\trecall_id\x18\x01 \x01(\x04R\brecallId\x12\x12\n" +
@@ -2240,7 +2249,8 @@ const file_engram_v1_memory_proto_rawDesc = "" +
 	"\aelapsed\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12!\n" +
 	"\ftail_scanned\x18\a \x01(\rR\vtailScanned\x12:\n" +
 	"\vretry_after\x18\b \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter\"9\n" +
+	"retryAfter\x12!\n" +
+	"\ferror_reason\x18\t \x01(\tR\verrorReason\"9\n" +
 	"\rSequenceRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x04R\x04last\"}\n" +
