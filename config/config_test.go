@@ -87,7 +87,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, Settings{
 		Version: 1, Listen: "127.0.0.1:7320", Data: "./data",
 		Budget: Budget{100000, 512 << 20},
-		Recall: Recall{2, 256, 10000},
+		Recall: Recall{2, 256, 10000, 256 << 20},
 		Limits: Limits{4096, 1024, 8 << 20, 100000},
 	}, p.Settings)
 }

@@ -29,6 +29,8 @@ type Recall struct {
 	Workers  int `yaml:"workers"`   // recalls that run at once
 	Queue    int `yaml:"queue"`     // recalls that may wait
 	MaxLimit int `yaml:"max_limit"` // the most hits that one recall may ask for
+
+	AnswerBytes graph.ByteSize `yaml:"answer_bytes"` // what answers may hold in memory
 }
 
 // Limits bound what clients may open and send.
@@ -53,6 +55,7 @@ const (
 	maxWorkers      = 1024
 	maxQueue        = 1 << 20
 	maxHits         = 10000 // the protocol's
+	minAnswerBytes  = 1 << 20
 	maxStreams      = 1 << 20
 	maxCalls        = 1 << 20
 	maxSpaces       = 10_000_000
@@ -82,6 +85,7 @@ func (s *Settings) check(report func(path, message, hint string)) {
 	between(report, "recall.workers", s.Recall.Workers, 1, maxWorkers)
 	between(report, "recall.queue", s.Recall.Queue, 0, maxQueue)
 	between(report, "recall.max_limit", s.Recall.MaxLimit, 1, maxHits)
+	between(report, "recall.answer_bytes", s.Recall.AnswerBytes, minAnswerBytes, maxBudgetBytes)
 	between(report, "limits.streams", s.Limits.Streams, 1, maxStreams)
 	between(report, "limits.calls", s.Limits.Calls, 1, maxCalls)
 	between(report, messageBytes, s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)

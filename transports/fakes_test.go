@@ -213,7 +213,7 @@ func (x *index) Recall(ctx context.Context, _ string, q memory.Query) (memory.Re
 	return x.recall(ctx, q)
 }
 
-func (x *index) Get(_ context.Context, _ string, ids []string, _ bool) ([]memory.Hit, []string, error) {
+func (x *index) Get(_ context.Context, _ string, ids []string, _ bool, _ memory.Hold) ([]memory.Hit, []string, error) {
 	return []memory.Hit{{ID: ids[0]}}, ids[1:], nil
 }
 
@@ -268,7 +268,7 @@ func newHarness() *harness {
 	h.Server = NewServer(NewHub(), Services{
 		Inlet: h.pipeline, Logger: slog.New(slog.DiscardHandler),
 		Admission: graph.NewHandle[Admission](h.gauge), Journal: graph.NewHandle[Journal](h.journal), Index: graph.NewHandle[Index](h.index),
-	}, Limits{MessageBytes: 1 << 20, Streams: 4, Calls: 8, RecallLimit: 1000})
+	}, Limits{MessageBytes: 1 << 20, Streams: 4, Calls: 8, AnswerBytes: 1 << 20, RecallLimit: 1000})
 	return h
 }
 

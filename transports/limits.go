@@ -8,6 +8,7 @@ type Limits struct {
 	Streams      int // streams served at a time, over all transports
 	Calls        int // unary calls served at a time, over all transports
 	RecallLimit  int // the largest `limit` of a recall
+	AnswerBytes  int // what the answers of recalls and Gets may hold in memory, over all clients
 }
 
 // The fixed limits of a stream.
@@ -20,6 +21,7 @@ const (
 	drainTimeout      = 10 * time.Second       // the most a closing stream waits for verdicts and recalls
 	statsPatience     = 100 * time.Millisecond // the most that GetStats waits for verdicts on what was received before it
 	statsInterval     = time.Millisecond       // between looks
+	answersRetry      = 250 * time.Millisecond // what a recall is told that finds no room for its answer
 	callsRetry        = 100 * time.Millisecond // what a call is told that found too many at work
 	shutdownReconnect = time.Second            // what GoAway tells a client to wait at a shutdown
 

@@ -13,6 +13,7 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 	if err != nil {
 		return nil, err
 	}
+	query.Hold = holdOf(ctx)
 	result, err := s.Index.Get().Recall(ctx, r.GetSpace(), query)
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 
 // Get reads memories by name.
 func (s *Server) Get(ctx context.Context, r *engramv1.GetRequest) (*engramv1.GetResponse, error) {
-	found, missing, err := s.Index.Get().Get(ctx, r.GetSpace(), r.GetMemoryIds(), r.GetIncludeEmbedding())
+	found, missing, err := s.Index.Get().Get(ctx, r.GetSpace(), r.GetMemoryIds(), r.GetIncludeEmbedding(), holdOf(ctx))
 	if err != nil {
 		return nil, err
 	}

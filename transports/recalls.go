@@ -135,6 +135,9 @@ func (r *recallRun) run(ctx context.Context) {
 
 // answer sends RecallStarted and the chunks. Their size is the query's, cut where a chunk grows too heavy.
 func (r *recallRun) answer(ctx context.Context) error {
+	hold := r.st.server.newHold(1)
+	defer hold.release()
+	r.query.Hold = hold
 	result, err := r.st.server.Index.Get().Recall(ctx, r.st.att.Space, r.query)
 	if err != nil && fault.KindOf(err) != fault.NotFound { // a session's space is made by its first write: empty until then
 		return err

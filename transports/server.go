@@ -22,24 +22,31 @@ func NewServer(hub *Hub, services Services, limits Limits) *Server {
 }
 
 // EnterCall makes room for a unary call, before its message is read: at most Limits.Calls are at work, and each may hold
-// a message. Without an error the caller calls exit when it has answered.
-func (s *Server) EnterCall() (exit func(), err error) {
-	return enterCall(&s.hub.calls, s.limits.Calls, "limits.calls allows")
+// a message. Without an error the caller serves the call with the context, and calls exit when its answer is written.
+func (s *Server) EnterCall(ctx context.Context) (call context.Context, exit func(), err error) {
+	if err := enterCall(&s.hub.calls, s.limits.Calls, "limits.calls allows"); err != nil {
+		return nil, nil, err
+	}
+	h := s.newHold(2)
+	return context.WithValue(ctx, holdKey{}, h), func() { h.release(); s.hub.calls.Add(-1) }, nil
 }
 
 // EnterAdmin is EnterCall for the calls of operators, who have a few places of their own: they look when the server is
 // full.
-func (s *Server) EnterAdmin() (exit func(), err error) {
-	return enterCall(&s.hub.admin, maxAdminCalls, "are allowed at a time")
+func (s *Server) EnterAdmin(ctx context.Context) (call context.Context, exit func(), err error) {
+	if err := enterCall(&s.hub.admin, maxAdminCalls, "are allowed at a time"); err != nil {
+		return nil, nil, err
+	}
+	return ctx, func() { s.hub.admin.Add(-1) }, nil
 }
 
-func enterCall(atWork *atomic.Int64, limit int, allowed string) (exit func(), err error) {
+func enterCall(atWork *atomic.Int64, limit int, allowed string) error {
 	if atWork.Add(1) > int64(limit) {
 		atWork.Add(-1)
-		return nil, fault.New(fault.ResourceExhausted, "%d calls are at work, as many as %s", limit, allowed).
+		return fault.New(fault.ResourceExhausted, "%d calls are at work, as many as %s", limit, allowed).
 			WithReason("TOO_MANY_CALLS").WithRetryAfter(callsRetry).WithHint("use a stream, or make fewer calls at a time")
 	}
-	return func() { atWork.Add(-1) }, nil
+	return nil
 }
 
 // Flow serves one stream until it ends, and returns the error to end it with, nil for a regular end. When it returns

@@ -27,7 +27,7 @@ type Journal interface {
 type Index interface {
 	// Recall answers from a snapshot taken after the call began.
 	Recall(ctx context.Context, space string, query memory.Query) (memory.Result, error)
-	Get(ctx context.Context, space string, ids []string, includeEmbedding bool) (found []memory.Hit, missing []string, err error)
+	Get(ctx context.Context, space string, ids []string, includeEmbedding bool, hold memory.Hold) (found []memory.Hit, missing []string, err error)
 	// Match counts the memories that a forget of these ids would remove now.
 	Match(ctx context.Context, space string, ids []string) (uint64, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error

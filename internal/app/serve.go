@@ -81,6 +81,7 @@ func (s *Server) limits() transports.Limits {
 		Streams:      s.pipeline.Limits.Streams,
 		Calls:        s.pipeline.Limits.Calls,
 		RecallLimit:  s.pipeline.Recall.MaxLimit,
+		AnswerBytes:  int(s.pipeline.Recall.AnswerBytes),
 	}
 }
 

@@ -122,6 +122,13 @@ type Query struct {
 	MinScore         *float32
 	IncludeContent   bool
 	IncludeEmbedding bool
+	Hold             Hold // what the answer takes up is taken from it; nil: from nothing
+}
+
+// Hold is room in memory for one answer, until its client has taken it. Safe for concurrent use.
+type Hold interface {
+	// Take takes so many bytes more. An error says that there is no room now, and when to try again.
+	Take(bytes int) error
 }
 
 // HitState says where a hit was found.

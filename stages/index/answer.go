@@ -12,25 +12,38 @@ const (
 	pairOverhead   = 64  // and of a metadata pair
 )
 
-// answer collects hits up to maxAnswerBytes.
+// answer collects hits up to maxAnswerBytes, and takes what they weigh from its hold.
 type answer struct {
 	hits  []memory.Hit
 	bytes int
+	hold  memory.Hold // may be nil
 }
 
-// add takes a hit, or refuses it with a fault.ResourceExhausted when the answer would grow too large.
+// add takes a hit, or refuses it with a fault.ResourceExhausted when the answer would grow too large, or with its hold's.
 func (a *answer) add(h memory.Hit) error {
-	a.bytes += hitOverhead + len(h.ID) + len(h.Content) + 4*len(h.Embedding)
-	for key, value := range h.Metadata {
-		a.bytes += pairOverhead + len(key)
-		if s, ok := value.(string); ok {
-			a.bytes += len(s)
+	bytes := weight(&h)
+	if a.hold != nil {
+		if err := a.hold.Take(bytes); err != nil {
+			return err
 		}
 	}
+	a.bytes += bytes
 	if a.bytes > maxAnswerBytes {
 		return fault.New(fault.ResourceExhausted, "the answer has more than %d MiB after %d hits", maxAnswerBytes>>20, len(a.hits)).
 			WithReason("ANSWER_TOO_LARGE").WithHint("ask for fewer hits, or leave out content and embeddings and Get what is needed")
 	}
 	a.hits = append(a.hits, h)
 	return nil
+}
+
+// weight is what a hit holds in memory, in bytes.
+func weight(h *memory.Hit) int {
+	bytes := hitOverhead + len(h.ID) + len(h.Content) + 4*len(h.Embedding)
+	for key, value := range h.Metadata {
+		bytes += pairOverhead + len(key)
+		if s, ok := value.(string); ok {
+			bytes += len(s)
+		}
+	}
+	return bytes
 }

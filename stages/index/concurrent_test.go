@@ -57,7 +57,7 @@ func readOnce(t *testing.T, s *Stage, kept int) {
 	for i := range names {
 		names[i] = numbered(i)
 	}
-	got, missing, err := s.service.Get(ctx, "x", names, true)
+	got, missing, err := s.service.Get(ctx, "x", names, true, nil)
 	if err != nil || len(missing) > 0 {
 		t.Errorf("get: missing %v, %v", missing, err)
 		return

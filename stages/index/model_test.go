@@ -280,7 +280,11 @@ func (m *machine) old(t *rapid.T) {
 	if k.view.tier != nil {
 		q := m.query(t, k.space)
 		var result memory.Result
-		require.NoError(t, m.stage.service.opened.Load().scan(context.Background(), k.view, q, &result))
+		sv := m.stage.service.opened.Load()
+		turns, err := sv.pool.begin()
+		require.NoError(t, err)
+		require.NoError(t, sv.answer(context.Background(), turns, k.view, q, &result))
+		turns.end()
 		requireHits(t, model.recall(q.Vector, k.view.version, q.Limit, q.MinScore), result.Hits)
 	}
 	alive := model.alive(k.view.version)
@@ -301,7 +305,7 @@ func (m *machine) lookUp(t *rapid.T) {
 		return
 	}
 	ids := rapid.SliceOfN(rapid.Custom(drawID), 0, 12).Draw(t, "ids")
-	found, missing, err := m.stage.service.Get(context.Background(), space, ids, true)
+	found, missing, err := m.stage.service.Get(context.Background(), space, ids, true, nil)
 	require.NoError(t, err)
 	alive := map[string]modelEntry{}
 	for _, e := range m.spaces[space].alive(m.spaces[space].version) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sort"
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
@@ -23,45 +24,76 @@ func (sv *server) recall(ctx context.Context, space string, q memory.Query) (mem
 	if v.live == 0 {
 		return result, nil
 	}
-	err = sv.pool.run(ctx, func() error { return sv.scan(ctx, v, q, &result) })
+	turns, err := sv.pool.begin()
 	if err != nil {
+		return memory.Result{}, err
+	}
+	defer turns.end()
+	if err := sv.answer(ctx, turns, v, q, &result); err != nil {
 		return memory.Result{}, err
 	}
 	return result, nil
 }
 
-func (sv *server) scan(ctx context.Context, v *view, q memory.Query, result *memory.Result) error {
+// What one turn reads of an answer, at most: some milliseconds of work.
+const (
+	turnHits  = 256
+	turnBytes = 1 << 20
+)
+
+// answer scans, and reads the records of what it has found, a turn's worth at a time. A small answer is done in one turn.
+func (sv *server) answer(ctx context.Context, turns *recalling, v *view, q memory.Query, result *memory.Result) error {
+	a := answer{hold: q.Hold}
+	var candidates []fresh.Candidate
+	err := turns.turn(ctx, func() (err error) {
+		candidates, err = sv.scan(ctx, v, q, result)
+		if err != nil {
+			return err
+		}
+		a.hits = make([]memory.Hit, 0, len(candidates))
+		return sv.hydrate(ctx, &a, candidates, q)
+	})
+	for err == nil && len(a.hits) < len(candidates) {
+		err = turns.turn(ctx, func() error { return sv.hydrate(ctx, &a, candidates, q) })
+	}
+	result.Hits = a.hits
+	return err
+}
+
+// scan returns the nearest, down to the least score that the query takes.
+func (sv *server) scan(ctx context.Context, v *view, q memory.Query, result *memory.Result) ([]fresh.Candidate, error) {
 	candidates, scanned, err := v.tier.Scan(ctx, fresh.Query{
 		Vector: q.Vector, Version: uint64(v.version), K: q.Limit, Share: sv.share,
 	})
 	if err != nil {
-		return contextFault(ctx)
+		return nil, contextFault(ctx)
 	}
 	result.Scanned = scanned
-	result.Hits, err = sv.hydrate(ctx, candidates, q)
-	return err
+	if q.MinScore != nil {
+		candidates = candidates[:sort.Search(len(candidates), func(i int) bool { return candidates[i].Score < *q.MinScore })]
+	}
+	return candidates, nil
 }
 
-// hydrate reads the candidates' records, down to the least score that the query takes.
-func (sv *server) hydrate(ctx context.Context, candidates []fresh.Candidate, q memory.Query) ([]memory.Hit, error) {
-	a := answer{hits: make([]memory.Hit, 0, len(candidates))}
-	for _, c := range candidates {
-		if q.MinScore != nil && c.Score < *q.MinScore {
-			break
-		}
+// hydrate reads the records of the candidates that come next, for one turn.
+func (sv *server) hydrate(ctx context.Context, a *answer, candidates []fresh.Candidate, q memory.Query) error {
+	until, heavy := min(len(a.hits)+turnHits, len(candidates)), a.bytes+turnBytes
+	for _, c := range candidates[len(a.hits):until] {
 		if ctx.Err() != nil {
-			return nil, contextFault(ctx)
+			return contextFault(ctx)
 		}
 		op, err := readObserve(sv.index.journal, fresh.Record{Ordinal: c.Ordinal})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		h := hit(op.Observe, memory.Version(c.Birth), c.Score, q.IncludeContent, q.IncludeEmbedding)
-		if err := a.add(h); err != nil {
-			return nil, err
+		if err := a.add(hit(op.Observe, memory.Version(c.Birth), c.Score, q.IncludeContent, q.IncludeEmbedding)); err != nil {
+			return err
+		}
+		if a.bytes >= heavy {
+			break
 		}
 	}
-	return a.hits, nil
+	return nil
 }
 
 func hit(o *memory.Observation, v memory.Version, score float32, content, embedding bool) memory.Hit {

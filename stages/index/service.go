@@ -51,13 +51,14 @@ func (s *Service) Recall(ctx context.Context, space string, q memory.Query) (mem
 }
 
 // Get returns the memories of the ids that are alive, newest version, in the order asked, Score 0, and the ids that
-// are not. An id asked twice is answered twice. ResourceExhausted: the answer would be too large.
-func (s *Service) Get(ctx context.Context, space string, ids []string, includeEmbedding bool) (found []memory.Hit, missing []string, err error) {
+// are not. An id asked twice is answered twice. What is found is taken from hold, if that is not nil. ResourceExhausted:
+// the answer would be too large, or the hold's own.
+func (s *Service) Get(ctx context.Context, space string, ids []string, includeEmbedding bool, hold memory.Hold) (found []memory.Hit, missing []string, err error) {
 	sv, err := s.server()
 	if err != nil {
 		return nil, nil, err
 	}
-	var a answer
+	a := answer{hold: hold}
 	err = sv.each(ctx, space, ids, func(id string, m memoryAt, alive bool) error {
 		if !alive {
 			missing = append(missing, id)

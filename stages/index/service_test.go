@@ -70,7 +70,7 @@ func TestSpacesWithoutMemoriesAnswerEmpty(t *testing.T) {
 		result, err := s.service.Recall(ctx, space, memory.Query{Vector: vector})
 		require.NoError(t, err)
 		require.Equal(t, memory.Result{}, result)
-		found, missing, err := s.service.Get(ctx, space, []string{"a"}, false)
+		found, missing, err := s.service.Get(ctx, space, []string{"a"}, false, nil)
 		require.NoError(t, err)
 		require.Empty(t, found)
 		require.Equal(t, []string{"a"}, missing)
@@ -81,7 +81,7 @@ func TestAnUnknownSpaceIsNotFound(t *testing.T) {
 	s, _ := opened(t)
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "nowhere", memory.Query{Vector: []float32{1}})
-	_, _, get := s.service.Get(ctx, "nowhere", []string{"a"}, false)
+	_, _, get := s.service.Get(ctx, "nowhere", []string{"a"}, false, nil)
 	_, match := s.service.Match(ctx, "nowhere", []string{"a"})
 	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "nowhere", 1)} {
 		require.Equal(t, fault.NotFound, fault.KindOf(err))
@@ -109,7 +109,7 @@ func TestHitsCarryWhatWasAskedFor(t *testing.T) {
 	require.Equal(t, map[string]memory.Value{"n": int64(3)}, full.Hits[0].Metadata)
 	require.Equal(t, []float32{3, 4}, full.Hits[0].Embedding)
 
-	found, missing, err := s.service.Get(ctx, "x", []string{"two", "none", "one", "two"}, true)
+	found, missing, err := s.service.Get(ctx, "x", []string{"two", "none", "one", "two"}, true, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"two", "one", "two"}, ids(found))
 	require.Equal(t, []string{"none"}, missing)
@@ -156,7 +156,7 @@ func TestTheSnapshotIsTakenBeforeTheQueue(t *testing.T) {
 		pool := s.service.opened.Load().pool
 		release := make(chan struct{})
 		for range pool.workers {
-			go func() { _ = pool.run(context.Background(), func() error { <-release; return nil }) }()
+			go func() { _ = once(context.Background(), pool, func() error { <-release; return nil }) }()
 		}
 		synctest.Wait()
 		answered := make(chan memory.Result)
@@ -244,7 +244,7 @@ func TestNothingIsServedBeforeOpen(t *testing.T) {
 	s := newStage(nil, graph.NewHandle[Journal](newFakeJournal()), graph.NewHandle[Limits](roomy))
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "x", memory.Query{})
-	_, _, get := s.service.Get(ctx, "x", nil, false)
+	_, _, get := s.service.Get(ctx, "x", nil, false, nil)
 	_, match := s.service.Match(ctx, "x", nil)
 	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "x", 1)} {
 		require.Equal(t, fault.Unavailable, fault.KindOf(err))
@@ -283,9 +283,9 @@ func TestAnAnswerIsBoundedInBytes(t *testing.T) {
 	q.IncludeContent = true
 	_, err = s.service.Recall(t.Context(), "x", q)
 	require.Equal(t, "ANSWER_TOO_LARGE", fault.As(err).Reason)
-	_, _, err = s.service.Get(t.Context(), "x", ids, false)
+	_, _, err = s.service.Get(t.Context(), "x", ids, false, nil)
 	require.Equal(t, "ANSWER_TOO_LARGE", fault.As(err).Reason)
-	found, _, err := s.service.Get(t.Context(), "x", ids[:3], false)
+	found, _, err := s.service.Get(t.Context(), "x", ids[:3], false, nil)
 	require.NoError(t, err)
 	require.Len(t, found, 3)
 }

@@ -128,7 +128,7 @@ func TestAHoleLeftByAHardStopIsFilledFromTheJournal(t *testing.T) {
 	require.Equal(t, []uint64{0, 1}, []uint64{sent[0].Matched, sent[1].Matched})
 	require.Equal(t, replays+1, j.replayed())
 	require.Equal(t, memory.Version(3), s.service.Published("x"))
-	found, missing, err := s.service.Get(context.Background(), "x", []string{"one", "two"}, false)
+	found, missing, err := s.service.Get(context.Background(), "x", []string{"one", "two"}, false, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"two"}, ids(found))
 	require.Equal(t, []string{"one"}, missing)
@@ -187,7 +187,7 @@ func TestASpaceThatCannotBeRebuiltIsDegradedAndSaysSo(t *testing.T) {
 
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{1, 0}})
-	_, _, get := s.service.Get(ctx, "x", []string{"one"}, false)
+	_, _, get := s.service.Get(ctx, "x", []string{"one"}, false, nil)
 	_, match := s.service.Match(ctx, "x", []string{"one"})
 	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "x", 1)} {
 		require.Equal(t, fault.Corrupt, fault.KindOf(err))

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -23,14 +24,14 @@ const (
 
 // callLimit bounds the unary calls at work. It stands before the handlers, since they read a call's message first.
 type callLimit struct {
-	enter  func() (exit func(), err error)
+	enter  func(context.Context) (call context.Context, exit func(), err error)
 	drain  int64 // bytes of a refused call's message
 	errors *connect.ErrorWriter
 	read   time.Duration
 	write  time.Duration
 }
 
-func newCallLimit(enter func() (func(), error), limits transports.Limits) callLimit {
+func newCallLimit(enter func(context.Context) (context.Context, func(), error), limits transports.Limits) callLimit {
 	return callLimit{
 		enter: enter, drain: int64(limits.MessageBytes), errors: connect.NewErrorWriter(),
 		read: callReadTimeout, write: callWriteTimeout,
@@ -41,7 +42,7 @@ func newCallLimit(enter func() (func(), error), limits transports.Limits) callLi
 func (c callLimit) limit(path string, next http.Handler) (string, http.Handler) {
 	return path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := controlOf(r.Context())
-		exit, err := c.enter()
+		ctx, exit, err := c.enter(r.Context())
 		if err != nil {
 			c.refuse(w, r, control, err)
 			return
@@ -51,7 +52,7 @@ func (c callLimit) limit(path string, next http.Handler) (string, http.Handler) 
 		r.Body = &timedBody{ReadCloser: r.Body, control: control, limit: c.read}
 		// A connection of HTTP/1.1 keeps its deadline for the calls that follow.
 		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-		next.ServeHTTP(&timedWriter{ResponseWriter: w, control: control, limit: c.write}, r)
+		next.ServeHTTP(&timedWriter{ResponseWriter: w, control: control, limit: c.write}, r.WithContext(ctx))
 	})
 }
 

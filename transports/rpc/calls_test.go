@@ -24,12 +24,12 @@ const brief = 50 * time.Millisecond
 func limited(t *testing.T, places int64, handler http.HandlerFunc) (*httptest.Server, *atomic.Int64) {
 	t.Helper()
 	taken := &atomic.Int64{}
-	c := callLimit{errors: connect.NewErrorWriter(), drain: 16 << 20, read: brief, write: brief, enter: func() (func(), error) {
+	c := callLimit{errors: connect.NewErrorWriter(), drain: 16 << 20, read: brief, write: brief, enter: func(ctx context.Context) (context.Context, func(), error) {
 		if taken.Add(1) > places {
 			taken.Add(-1)
-			return nil, errors.New("no place")
+			return nil, nil, errors.New("no place")
 		}
-		return func() { taken.Add(-1) }, nil
+		return ctx, func() { taken.Add(-1) }, nil
 	}}
 	_, h := c.limit("/", handler)
 	server := httptest.NewUnstartedServer(withControl(h))

@@ -44,7 +44,7 @@ func serve(t *testing.T, i inlet, protocols ...string) (*httptest.Server, *trans
 		services: transports.Services{Inlet: i, Logger: slog.New(slog.DiscardHandler)},
 	}
 	server := httptest.NewUnstartedServer(source.Handler(Options{
-		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 8, Calls: 2, RecallLimit: 10},
+		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 8, Calls: 2, AnswerBytes: 1 << 20, RecallLimit: 10},
 		Health: grpchealth.NewStaticChecker(Services()...), Ready: func() error { return nil },
 	}))
 	server.Config.Protocols = &http.Protocols{}
