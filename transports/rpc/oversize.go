@@ -14,8 +14,8 @@ import (
 
 const (
 	prefixBytes = 5 // of a message on a stream: a flag and its length
-	// maxDrainBytes is how much of a refused HTTP/1.1 body is read, so that a client which writes all of it before it
-	// reads the answer still gets one.
+	// maxDrainBytes is how much of a refused body is read where clients write all of it before they read the answer: over
+	// HTTP/1.1, and by curl over HTTP/2 too.
 	maxDrainBytes = 64 << 20
 )
 
@@ -33,7 +33,7 @@ func limitMessages(limit int, next http.Handler) http.Handler {
 		if !body.enveloped {
 			body.left, body.declared = body.limit, r.ContentLength
 		}
-		if r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
+		if (r.ProtoMajor == 1 || !body.enveloped) && r.Header.Get("Expect") == "" {
 			body.drain = maxDrainBytes
 		}
 		r.Body = body

@@ -1,17 +1,20 @@
 package rpc
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// onlyProtocols refuses what the pipeline did not name.
+// onlyProtocols refuses what the pipeline did not name, and what no protocol is, in words.
 func onlyProtocols(allowed []string, next http.Handler) http.Handler {
-	if len(allowed) == len(protocols) {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if kind := contentType(r); r.Method == http.MethodPost && !readable(kind) {
+			http.Error(w, fmt.Sprintf("the content type %q is none that this server reads; for JSON send it with -H 'content-type: application/json'",
+				kind), http.StatusUnsupportedMediaType)
+			return
+		}
 		protocol := protocolOf(r)
 		if !slices.Contains(allowed, protocol) {
 			http.Error(w, "this server does not speak "+protocol+"; it speaks "+strings.Join(allowed, ", "), http.StatusUnsupportedMediaType)
@@ -19,6 +22,12 @@ func onlyProtocols(allowed []string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// readable says whether a media type is one of the protocols'.
+func readable(kind string) bool {
+	return slices.ContainsFunc([]string{"application/json", "application/proto", "application/connect+", "application/grpc"},
+		func(known string) bool { return strings.HasPrefix(kind, known) })
 }
 
 // contentType returns a request's media type. Its case means nothing (RFC 9110, 8.3.1).

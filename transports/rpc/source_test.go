@@ -94,6 +94,15 @@ func TestOverloadIs429WithRetryAfter(t *testing.T) {
 	assert.Equal(t, session.Tally{Offered: 1, Nacked: 1}, hub.Tally())
 }
 
+func TestAContentTypeThatIsNoneIsSaid(t *testing.T) {
+	server, _ := serve(t, inlet{}, protocols...)
+	for _, kind := range []string{"", "application/x-www-form-urlencoded"} { // the latter is what curl -d sends
+		status, _, text := post(t, server.URL, kind, observation)
+		assert.Equal(t, http.StatusUnsupportedMediaType, status)
+		assert.Contains(t, string(text), "application/json")
+	}
+}
+
 func TestAPanicIsAnAnswer(t *testing.T) {
 	server, _ := serve(t, inlet{}, protocols...)
 	status, _, text := post(t, server.URL, "application/json", observation)

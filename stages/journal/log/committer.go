@@ -186,8 +186,12 @@ func (l *Log) publish(g *group) {
 		lsn: last.lsn, ordinal: last.ordinal + Ordinal(last.payload.Len()) - 1,
 	})
 	l.mu.Lock()
+	recovered := l.backoff > 0
 	l.backoff = 0
 	l.mu.Unlock()
+	if recovered {
+		l.opts.Logger.Info("journal: writing works again")
+	}
 }
 
 // seal ends the active segment with an empty group, which proves at the next Open that nothing was under way.

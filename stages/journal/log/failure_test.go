@@ -1,7 +1,10 @@
 package log
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -245,4 +248,18 @@ func TestClosingMarkThatWasNeverSynced(t *testing.T) {
 		require.Equal(t, []string{"one", "two"}, found)
 	}
 	require.NoError(t, l.Close())
+}
+
+// An operator who reads of a failed write reads when it is over, once.
+func TestTheEndOfAFailureIsSaid(t *testing.T) {
+	var said bytes.Buffer
+	o := testOptions(errorfs.Wrap(vfs.NewMem(), &failures{kind: errorfs.OpFileSyncData, n: 1, more: 1, cause: syscall.ENOSPC}))
+	o.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	l, _, _ := mustOpen(t, o)
+	for range 4 {
+		mustPut(t, l, "x")
+	}
+	require.NoError(t, l.Close())
+	require.Equal(t, 1, strings.Count(said.String(), "writing works again"), said.String())
+	require.NotZero(t, strings.Count(said.String(), "write failed"))
 }

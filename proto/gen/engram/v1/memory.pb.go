@@ -405,7 +405,8 @@ type Observation struct {
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// At most 64 pairs. Filters see these.
 	Metadata map[string]*MetadataValue `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// When it happened, by the client's clock. Unset: when the server received it.
+	// When it happened, by the client's clock. Unset: not known; what asks for a time takes received_at. The first moment
+	// of year 1, which many languages have for no time at all, counts as unset.
 	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
 	// How sure the client is, 0 to 1. Unset: 1. It is returned with the hit and does not change the score.
 	Confidence *float32 `protobuf:"fixed32,5,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`

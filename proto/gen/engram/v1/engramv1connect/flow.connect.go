@@ -49,7 +49,8 @@ const (
 type FlowServiceClient interface {
 	// ObserveStream stores observations, and recalls nothing.
 	ObserveStream(context.Context) *connect.BidiStreamForClient[v1.ObserveStreamRequest, v1.ObserveStreamResponse]
-	// MemoryFlow stores and recalls on one stream. A recall sees everything this stream was acked before it.
+	// MemoryFlow stores and recalls on one stream. A recall sees everything this stream was acked before it; where the
+	// space does not exist yet, since its first write makes it, a recall finds nothing.
 	MemoryFlow(context.Context) *connect.BidiStreamForClient[v1.MemoryFlowRequest, v1.MemoryFlowResponse]
 	// RecallStream is one recall whose hits arrive as they are found. Its errors are those of MemoryService.Recall; one
 	// that comes after `started` is in RecallDone.
@@ -128,7 +129,8 @@ func (c *flowServiceClient) Watch(ctx context.Context, req *connect.Request[v1.W
 type FlowServiceHandler interface {
 	// ObserveStream stores observations, and recalls nothing.
 	ObserveStream(context.Context, *connect.BidiStream[v1.ObserveStreamRequest, v1.ObserveStreamResponse]) error
-	// MemoryFlow stores and recalls on one stream. A recall sees everything this stream was acked before it.
+	// MemoryFlow stores and recalls on one stream. A recall sees everything this stream was acked before it; where the
+	// space does not exist yet, since its first write makes it, a recall finds nothing.
 	MemoryFlow(context.Context, *connect.BidiStream[v1.MemoryFlowRequest, v1.MemoryFlowResponse]) error
 	// RecallStream is one recall whose hits arrive as they are found. Its errors are those of MemoryService.Recall; one
 	// that comes after `started` is in RecallDone.
