@@ -15,10 +15,11 @@ import (
 )
 
 // A unary call takes its place before its message is read, so it may hold it for a bounded time only, whatever its
-// client does: these are for the message to come in, and for the answer to be taken.
+// client does: these are for the message to come in, and for each piece of the answer to be taken.
 const (
 	callReadTimeout  = 30 * time.Second
 	callWriteTimeout = 30 * time.Second
+	answerPiece      = 256 << 10 // bytes
 	refusedDrain     = time.Second // for what an HTTP/1.1 client has to write before it reads that there is no place
 )
 
@@ -85,21 +86,23 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// timedWriter gives an answer a write deadline from its first byte on.
+// timedWriter gives each piece of an answer a write deadline: Connect writes all of it at once.
 type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	limit   time.Duration
-	begun   bool
 }
 
 // Write implements http.ResponseWriter.
-func (w *timedWriter) Write(p []byte) (int, error) {
-	if !w.begun {
-		w.begun = true
+func (w *timedWriter) Write(p []byte) (written int, err error) {
+	for {
 		_ = w.control.SetWriteDeadline(time.Now().Add(w.limit))
+		n, err := w.ResponseWriter.Write(p[written:min(written+answerPiece, len(p))])
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
 	}
-	return w.ResponseWriter.Write(p)
 }
 
 // Flush implements http.Flusher, which Connect asks for.
