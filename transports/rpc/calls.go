@@ -19,7 +19,7 @@ import (
 const (
 	callReadTimeout  = 30 * time.Second
 	callWriteTimeout = 30 * time.Second
-	answerPiece      = 256 << 10 // bytes
+	answerPiece      = 256 << 10   // bytes
 	refusedDrain     = time.Second // for what an HTTP/1.1 client has to write before it reads that there is no place
 )
 
