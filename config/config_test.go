@@ -89,6 +89,8 @@ func TestDefaults(t *testing.T) {
 		Budget: Budget{100000, 512 << 20},
 		Recall: Recall{2, 256, 10000, 256 << 20},
 		Limits: Limits{4096, 1024, 8 << 20, 100000},
+
+		Telemetry: Telemetry{Metrics: "/metrics", Traces: Traces{Sample: 0.01}},
 	}, p.Settings)
 }
 

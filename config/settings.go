@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
+	"regexp"
 	"strconv"
 
 	"github.com/engram-stream/engram/graph"
@@ -16,6 +18,8 @@ type Settings struct {
 	Budget  Budget `yaml:"budget"`
 	Recall  Recall `yaml:"recall"`
 	Limits  Limits `yaml:"limits"`
+
+	Telemetry Telemetry `yaml:"telemetry"`
 }
 
 // Budget bounds what the process holds in memory for its sources.
@@ -39,6 +43,18 @@ type Limits struct {
 	Calls        int            `yaml:"calls"`         // unary calls at work
 	MessageBytes graph.ByteSize `yaml:"message_bytes"` // of one message on the wire
 	Spaces       int            `yaml:"spaces"`
+}
+
+// Telemetry says where metrics and traces go.
+type Telemetry struct {
+	Metrics string `yaml:"metrics"` // the path on the listener that Prometheus scrapes; empty: none
+	Traces  Traces `yaml:"traces"`
+}
+
+// Traces are sent to a collector by OTLP over HTTP.
+type Traces struct {
+	OTLP   string  `yaml:"otlp"`   // the collector's URL; empty: no traces
+	Sample float64 `yaml:"sample"` // the part that is kept of what no client named a trace for, 0 to 1
 }
 
 const (
@@ -90,9 +106,42 @@ func (s *Settings) check(report func(path, message, hint string)) {
 	between(report, "limits.calls", s.Limits.Calls, 1, maxCalls)
 	between(report, messageBytes, s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)
 	between(report, "limits.spaces", s.Limits.Spaces, 1, maxSpaces)
+	s.Telemetry.check(report)
 }
 
-func between[T int | graph.ByteSize](report func(path, message, hint string), path string, is, low, high T) {
+func (t Telemetry) check(report func(path, message, hint string)) {
+	if t.Metrics != "" && !pagePath.MatchString(t.Metrics) {
+		report("telemetry.metrics", fmt.Sprintf("%q is not a path", shortened(t.Metrics)),
+			`such as /metrics: letters, digits, "-", "_" and "." between slashes; "" serves none`)
+	}
+	if problem := collectorProblem(t.Traces.OTLP); problem != "" {
+		report("telemetry.traces.otlp", problem, `such as http://127.0.0.1:4318; "" sends none`)
+	}
+	between(report, "telemetry.traces.sample", t.Traces.Sample, 0, 1)
+}
+
+// pagePath is a path that means the same to every server, proxy and scraper.
+var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)
+
+// collectorProblem says what is wrong with the URL of a collector, or nothing. The exporter would leave out silently
+// what is refused here; a password would show in what is printed.
+func collectorProblem(address string) string {
+	if address == "" {
+		return ""
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Sprintf("%q is not an http or https URL", shortened(address))
+	case u.User != nil:
+		return "the URL holds a user; headers for the collector go into OTEL_EXPORTER_OTLP_HEADERS"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "a collector's URL ends with its path"
+	}
+	return ""
+}
+
+func between[T int | float64 | graph.ByteSize](report func(path, message, hint string), path string, is, low, high T) {
 	if is < low || is > high {
 		report(path, fmt.Sprintf("%v is out of range", is), fmt.Sprintf("from %v to %v", low, high))
 	}

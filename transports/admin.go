@@ -49,7 +49,7 @@ func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*
 // GetStats counts the whole server, or one space. The queue is the process's either way.
 func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*engramv1.GetStatsResponse, error) {
 	if r.GetSpace() == "" {
-		t := settledTally(ctx, s.hub.Tally)
+		t := s.hub.SettledTally(ctx)
 		response := s.stats(t)
 		committed, attached, detached := s.Journal.Get().JournalStats()
 		response.Committed, response.SessionsAttached, response.SessionsDetached = committed, uint32(attached), uint32(detached)

@@ -44,6 +44,23 @@ func NewHub() *Hub {
 // Tally returns what became of everything received since the start.
 func (h *Hub) Tally() session.Tally { return h.total.Tally() }
 
+// SettledTally is Tally once what was received by now has its verdicts, or after statsPatience: what GetStats answers.
+func (h *Hub) SettledTally(ctx context.Context) session.Tally { return settledTally(ctx, h.Tally) }
+
+// Load is what clients make a process hold, now.
+type Load struct {
+	Streams     int   // open
+	Calls       int   // unary, at work, those of operators not counted
+	AnswerBytes int64 // held by answers that are not taken yet
+}
+
+// Load reads it.
+func (h *Hub) Load() Load {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Load{Streams: h.open, Calls: int(h.calls.Load()), AnswerBytes: h.answers.Load()}
+}
+
 // SpaceTally is Tally for one space.
 func (h *Hub) SpaceTally(space string) session.Tally {
 	h.tallyMu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
@@ -14,13 +15,22 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 		return nil, err
 	}
 	query.Hold = holdOf(ctx)
-	result, err := s.Index.Get().Recall(ctx, r.GetSpace(), query)
+	result, err := s.recall(ctx, r.GetSpace(), query)
 	if err != nil {
 		return nil, err
 	}
 	return &engramv1.RecallResponse{
 		Hits: hitsToWire(result.Hits), SnapshotVersion: uint64(result.Snapshot), GraphedVersion: uint64(result.Graphed),
 	}, nil
+}
+
+// recall asks the index, measured.
+func (s *Server) recall(ctx context.Context, space string, query memory.Query) (result memory.Result, err error) {
+	err = s.recalls.Measure(ctx, func(ctx context.Context) error {
+		result, err = s.Index.Get().Recall(ctx, space, query)
+		return err
+	})
+	return result, err
 }
 
 // Get reads memories by name.

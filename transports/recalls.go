@@ -138,7 +138,7 @@ func (r *recallRun) answer(ctx context.Context) error {
 	hold := r.st.server.newHold(1)
 	defer hold.release()
 	r.query.Hold = hold
-	result, err := r.st.server.Index.Get().Recall(ctx, r.st.att.Space, r.query)
+	result, err := r.st.server.recall(ctx, r.st.att.Space, r.query)
 	if err != nil && fault.KindOf(err) != fault.NotFound { // a session's space is made by its first write: empty until then
 		return err
 	}

@@ -7,18 +7,20 @@ import (
 	"github.com/sourcegraph/conc/panics"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/telemetry"
 )
 
 // Server serves streams and calls for one transport. Safe for concurrent use.
 type Server struct {
 	Services
-	hub    *Hub
-	limits Limits
+	hub     *Hub
+	limits  Limits
+	recalls *telemetry.Recalls // nil: not measured
 }
 
-// NewServer returns a server over a built graph.
-func NewServer(hub *Hub, services Services, limits Limits) *Server {
-	return &Server{Services: services, hub: hub, limits: limits}
+// NewServer returns a server over a built graph. Nil recalls measure nothing.
+func NewServer(hub *Hub, services Services, limits Limits, recalls *telemetry.Recalls) *Server {
+	return &Server{Services: services, hub: hub, limits: limits, recalls: recalls}
 }
 
 // EnterCall makes room for a unary call, before its message is read: at most Limits.Calls are at work, and each may hold

@@ -18,7 +18,7 @@ import (
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
-	"github.com/engram-stream/engram/internal/telemetry"
+	"github.com/engram-stream/engram/internal/telemetry/export"
 	"github.com/engram-stream/engram/transports"
 )
 
@@ -30,7 +30,8 @@ type Config struct {
 	Insecure  bool              // allow an address beyond loopback
 	Logger    *slog.Logger      // nil: silent
 
-	// Where spans and metrics go; nil: the global provider of OpenTelemetry as it is when New is called.
+	// Where spans and metrics go instead of where the pipeline's telemetry section says. Nil: as that says, and where it
+	// says off, the global provider of OpenTelemetry as it is when New is called.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 }
@@ -43,7 +44,7 @@ type Server struct {
 	log      *slog.Logger
 	hub      *transports.Hub
 	engine   *graph.Engine
-	reports  *telemetry.Telemetry
+	reports  reports
 	state    *readiness
 
 	mu      sync.Mutex
@@ -57,8 +58,9 @@ type running struct {
 	http     *http.Server
 	release  context.CancelFunc // cancels the contexts of the requests that are left
 	serving  conc.WaitGroup
-	failed   chan error   // cap 1: why serving, or the pipeline, ended by itself
-	unwatch  func() error // ends the reports about edges
+	failed   chan error // cap 1: why serving, or the pipeline, ended by itself
+	exports  *export.Exports
+	unwatch  func() error // ends the reports of what is read from the server
 }
 
 // InvalidPipeline says what is wrong with a pipeline file.
@@ -86,7 +88,10 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	reports := telemetry.New(c.TracerProvider, c.MeterProvider)
+	reports, err := newReports(c, pipeline.Telemetry)
+	if err != nil {
+		return nil, err
+	}
 	hooks, err := reports.Hooks(nodes(pipeline))
 	if err != nil {
 		return nil, telemetryFault(err)
@@ -112,11 +117,6 @@ func nodes(p *config.Pipeline) []string {
 	return names
 }
 
-func telemetryFault(err error) error {
-	return fault.Wrap(fault.InvalidArgument, err, "the meter provider refuses an instrument").WithOp("telemetry").
-		WithHint("give the server another MeterProvider, or none")
-}
-
 func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
 	lookup := c.LookupEnv
 	if lookup == nil {
@@ -129,6 +129,7 @@ func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
 	pipeline.Override(config.FromEnvironment(lookup)...)
 	pipeline.Override(c.Overrides...)
 	found := append(config.Check(pipeline, registry, provided(pipeline)...), sharedPaths(&pipeline.Spec)...)
+	found = append(found, takenPage(pipeline)...)
 	if len(found) > 0 {
 		found.Sort()
 		return nil, &InvalidPipeline{Found: found}
@@ -166,7 +167,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if r.listener, err = listen(s.pipeline.Listen, s.insecure); err != nil {
 		return err
 	}
-	if r.unwatch, err = s.reports.WatchEdges(s.engine.Stats); err != nil {
+	r.exports = s.reports.exports
+	r.exports.Start()
+	if r.unwatch, err = s.reports.Watch(s.reading); err != nil {
 		return telemetryFault(err)
 	}
 	s.serve(r)

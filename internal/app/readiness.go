@@ -21,6 +21,13 @@ const (
 	draining
 )
 
+// The pages that answer it.
+const (
+	livePage   = "/livez"
+	healthPage = "/healthz"
+	readyPage  = "/readyz"
+)
+
 // readiness answers "are you up" on every road: pages for orchestrators, gRPC health, and the refusal of calls.
 type readiness struct {
 	health *grpchealth.StaticChecker
@@ -67,9 +74,9 @@ func (r *readiness) refusal() error {
 // mount adds the pages: /livez and /healthz answer while the process runs, /readyz only while it takes work.
 func (r *readiness) mount(mux *http.ServeMux) {
 	alive := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
-	mux.HandleFunc("GET /livez", alive)
-	mux.HandleFunc("GET /healthz", alive)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+livePage, alive)
+	mux.HandleFunc("GET "+healthPage, alive)
+	mux.HandleFunc("GET "+readyPage, func(w http.ResponseWriter, _ *http.Request) {
 		switch r.current() {
 		case ready:
 			_, _ = io.WriteString(w, "ready\n")

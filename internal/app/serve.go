@@ -47,10 +47,12 @@ func (s *Server) newHTTP() *http.Server {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.state.mount(mux)
+	s.reports.mount(mux, s.pipeline.Telemetry.Metrics)
 	for _, endpoint := range s.engine.Endpoints() {
 		if source, ok := endpoint.(*rpc.Source); ok {
 			mux.Handle("/", source.Handler(rpc.Options{
 				Limits: s.limits(), Health: s.state.health, Ready: s.state.refusal,
+				Edge: s.reports.edge, Recalls: s.reports.recalls,
 			}))
 		}
 	}

@@ -80,6 +80,9 @@ func (r *running) close(ctx context.Context, log *slog.Logger) {
 			log.Warn("metrics still report the stopped graph", "error", err)
 		}
 	}
+	if r.exports != nil {
+		r.exports.Stop(ctx)
+	}
 	if r.lock != nil {
 		if err := r.lock.release(); err != nil && !errors.Is(err, context.Canceled) {
 			log.Warn("the data folder could not be unlocked", "error", err)

@@ -53,8 +53,14 @@ func observeUnder(traceparent string) *engramv1.MemoryFlowRequest {
 	}}}
 }
 
-// spansOf stops the server, which ends every span, and checks that all are of one trace and none hangs in the air:
-// the offer's parent is root, and the offer is the parent of all others.
+// The spans of the RPC edge: of a call it stands between the client's and the offer's, of a stream beside them.
+const (
+	callSpan   = "engram.v1.MemoryService/Observe"
+	streamSpan = "engram.v1.FlowService/MemoryFlow"
+)
+
+// spansOf stops the server, which ends every span, and checks that the pipeline's are of one trace and none hangs in
+// the air: the offer hangs under root, through the edge's span when it came by a call, and all others under the offer.
 func spansOf(t *testing.T, s *Server, exported *tracetest.InMemoryExporter, root trace.SpanContext) trace.TraceID {
 	t.Helper()
 	stop(t, s)
@@ -63,14 +69,23 @@ func spansOf(t *testing.T, s *Server, exported *tracetest.InMemoryExporter, root
 		byName[span.Name] = span
 	}
 	offer := byName["offer rpc"]
-	assert.Equal(t, root.SpanID(), offer.Parent.SpanID())
+	if call, ok := byName[callSpan]; ok {
+		assert.Equal(t, root.SpanID(), call.Parent.SpanID())
+		assert.Equal(t, call.SpanContext.SpanID(), offer.Parent.SpanID())
+	} else {
+		assert.Equal(t, root.SpanID(), offer.Parent.SpanID())
+		assert.Equal(t, []sdktrace.Link{{SpanContext: byName[streamSpan].SpanContext}}, offer.Links)
+	}
 	for _, name := range pipelineSpans {
 		require.Contains(t, byName, name)
 	}
 	for _, span := range exported.GetSpans() {
-		assert.Contains(t, pipelineSpans, span.Name)
+		if span.Name == streamSpan {
+			continue
+		}
+		assert.Contains(t, append(pipelineSpans, callSpan), span.Name)
 		assert.Equal(t, offer.SpanContext.TraceID(), span.SpanContext.TraceID(), span.Name)
-		if span.Name != "offer rpc" {
+		if span.Name != "offer rpc" && span.Name != callSpan {
 			assert.Equal(t, offer.SpanContext.SpanID(), span.Parent.SpanID(), span.Name)
 		}
 	}
@@ -100,7 +115,9 @@ func TestEachStageHasASpanUnderTheTraceOfTheHeader(t *testing.T) {
 		_, err := memoryClient(t, s).Observe(t.Context(), r)
 		require.NoError(t, err)
 		assert.Equal(t, clientTrace, spansOf(t, s, spans, clientContext(t)).String())
-		assert.Equal(t, "one=1,two=2", spans.GetSpans()[0].SpanContext.TraceState().String())
+		for _, span := range spans.GetSpans() {
+			assert.Equal(t, "one=1,two=2", span.SpanContext.TraceState().String(), span.Name)
+		}
 	})
 	t.Run("json", func(t *testing.T) {
 		s, spans, _ := tracedServer(t)

@@ -34,6 +34,9 @@ func (h *hooks) Begin(ctx context.Context, c graph.Call) context.Context {
 	if span.IsRecording() {
 		describe(span, n, c)
 		link(span, c.Traces, first)
+		if c.Offer {
+			linkToStream(ctx, span)
+		}
 	}
 	return ctx
 }
@@ -57,7 +60,7 @@ func (h *hooks) End(ctx context.Context, c graph.Call, r graph.CallResult) {
 	span.End()
 }
 
-// Enqueue does nothing: queues are read from the graph's statistics, see WatchEdges.
+// Enqueue does nothing: queues are read from the graph's statistics, see Watch.
 func (*hooks) Enqueue(string, int, graph.Window) {}
 
 // Dequeue does nothing, as Enqueue.

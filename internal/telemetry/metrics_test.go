@@ -76,10 +76,10 @@ func TestCallsAreMeasured(t *testing.T) {
 
 func TestEdgesAreReadUntilStopped(t *testing.T) {
 	to, reader := metered()
-	stop, err := to.WatchEdges(func() graph.Stats {
-		return graph.Stats{Edges: []graph.EdgeStats{
+	stop, err := to.Watch(func(context.Context) Reading {
+		return Reading{Graph: graph.Stats{Edges: []graph.EdgeStats{
 			{To: "index", Depth: graph.Window{Items: 3, Bytes: 300}, Window: graph.Window{Items: 4096, Bytes: 1 << 20}},
-		}}
+		}}}
 	})
 	require.NoError(t, err)
 	got := read(t, reader)

@@ -17,6 +17,22 @@ const (
 	EdgeBytes       = "engram.edge.bytes"        // gauge, By: their weight
 	EdgeWindowItems = "engram.edge.window.items" // gauge: the most items that may queue there
 	EdgeWindowBytes = "engram.edge.window.bytes" // gauge, By: the most weight
+
+	BudgetItems      = "engram.budget.items"       // gauge: items in memory
+	BudgetBytes      = "engram.budget.bytes"       // gauge, By: their weight
+	BudgetLimitItems = "engram.budget.limit.items" // gauge: the most items that may be in memory
+	BudgetLimitBytes = "engram.budget.limit.bytes" // gauge, By: the most weight
+
+	Verdicts  = "engram.verdicts"  // counter: items received since the start, by verdict
+	InFlight  = "engram.in_flight" // gauge: items received that have no verdict yet
+	Committed = "engram.committed" // counter: ops in the journal, over all starts
+
+	Sessions    = "engram.sessions"     // gauge: sessions, by state
+	Streams     = "engram.streams"      // gauge: open streams
+	Calls       = "engram.calls"        // gauge: unary calls at work
+	AnswerBytes = "engram.answer.bytes" // gauge, By: held by answers that are not taken yet
+
+	RecallDuration = "engram.recall.duration" // histogram, s: a recall, without sending its answer
 )
 
 // The attributes of spans and measurements.
@@ -26,13 +42,16 @@ const (
 	AttrItems   = attribute.Key("engram.items")   // in the batch, or held when flushed; spans only
 	AttrOutcome = attribute.Key("engram.outcome") // success, failure or refused: see graph.CallStatus
 	AttrReason  = attribute.Key("engram.reason")  // why a call was refused; spans only
+	AttrVerdict = attribute.Key("engram.verdict") // accepted, duplicate, nacked, rejected, superseded or aborted
+	AttrState   = attribute.Key("engram.state")   // of a session: attached or detached
 	AttrFlush   = attribute.Key("engram.flush")   // starved, timer or drain: a flush of what was held; spans only
 )
 
-// The spans' names are one of these and the node's.
+// The spans' names: those of offers and stages are one of these and the node's.
 const (
-	offerSpan = "offer "
-	stageSpan = "stage "
+	offerSpan  = "offer "
+	stageSpan  = "stage "
+	recallSpan = "recall"
 )
 
 // flushes are the values of AttrFlush.

@@ -16,6 +16,10 @@ import (
 type Telemetry struct {
 	tracer trace.Tracer // nil: no spans
 	meter  metric.Meter // nil: no metrics
+
+	// Where tracer and meter are from, for those who make their own.
+	tracers trace.TracerProvider
+	meters  metric.MeterProvider
 }
 
 // The globals before anyone has set them: what they hand out does nothing, yet at a cost.
@@ -33,7 +37,7 @@ func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
 	if meters == nil {
 		meters = otel.GetMeterProvider()
 	}
-	t := &Telemetry{}
+	t := &Telemetry{tracers: tracers, meters: meters}
 	if _, silent := tracers.(tracenoop.TracerProvider); !silent && tracers != unsetTracers {
 		t.tracer = tracers.Tracer(Scope)
 	}

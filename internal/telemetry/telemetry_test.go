@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,8 +13,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
-
-	"github.com/engram-stream/engram/graph"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +26,7 @@ func TestNobodyToReportToMeansNoHooks(t *testing.T) {
 			h, err := to.Hooks([]string{"journal"})
 			require.NoError(t, err)
 			assert.True(t, h == nil, "an untyped nil, which is what the graph looks for") //nolint:testifylint // assert.Nil takes a typed one
-			stop, err := to.WatchEdges(func() graph.Stats { panic("read") })
+			stop, err := to.Watch(func(context.Context) Reading { panic("read") })
 			require.NoError(t, err)
 			assert.NoError(t, stop())
 		})

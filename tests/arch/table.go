@@ -52,6 +52,10 @@ func Layers() []Layer {
 			Folder: "internal/telemetry", May: []string{"graph", "internal/fault"},
 			Why: "telemetry attaches to the engine's hooks from outside and sees no stage",
 		},
+		{
+			Folder: "internal/telemetry/export", May: []string{"internal/fault"},
+			Why: "the SDK's exporters are heavy: who measures gets providers from outside, and only the application drags them in",
+		},
 		{Folder: "internal/console", Why: "the page is served files; it speaks to the server over HTTP"},
 		{
 			Folder: "internal/embed", May: []string{"internal/memory", "internal/fault"},

@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
 
+	"github.com/engram-stream/engram/internal/telemetry"
 	"github.com/engram-stream/engram/proto/gen/engram/v1/engramv1connect"
 	"github.com/engram-stream/engram/transports"
 )
@@ -23,14 +24,17 @@ type Options struct {
 	Limits transports.Limits
 	Health grpchealth.Checker // answers for Services
 	Ready  func() error       // asked before each call; its error is the answer
+
+	Edge    connect.Interceptor // measures calls and streams; nil: they are not measured
+	Recalls *telemetry.Recalls  // nil: they are not measured
 }
 
 // Handler returns what answers every call of this source. Calls that Ready lets through need the graph started.
 func (s *Source) Handler(o Options) http.Handler {
-	server := transports.NewServer(s.hub, s.services, o.Limits)
+	server := transports.NewServer(s.hub, s.services, o.Limits, o.Recalls)
 	shared := []connect.HandlerOption{
 		connect.WithReadMaxBytes(o.Limits.MessageBytes), gzipUpTo(o.Limits.MessageBytes),
-		connect.WithInterceptors(errorInterceptor{}, validation{}),
+		connect.WithInterceptors(interceptors(o.Edge)...),
 		connect.WithRecover(recovered(s.services.Logger)),
 	}
 	for _, name := range jsonNames {
@@ -53,6 +57,15 @@ func (s *Source) Handler(o Options) http.Handler {
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, shared...))
 	mux.Handle(grpchealth.NewHandler(o.Health, shared...))
 	return withControl(onlyProtocols(s.config.Protocols, limitMessages(o.Limits.MessageBytes, mux)))
+}
+
+// interceptors are in the order in which a call meets them.
+func interceptors(edge connect.Interceptor) []connect.Interceptor {
+	all := []connect.Interceptor{traced{}}
+	if edge != nil {
+		all = append(all, edge)
+	}
+	return append(all, errorInterceptor{}, validation{})
 }
 
 // Services names the services that are served, for health checks.

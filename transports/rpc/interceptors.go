@@ -11,8 +11,31 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/telemetry"
 	"github.com/engram-stream/engram/transports"
 )
+
+// traced puts calls and streams under the trace that their header names, with or without an edge that measures them.
+type traced struct{}
+
+// WrapUnary implements connect.Interceptor.
+func (traced) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
+		return next(telemetry.FromHeader(ctx, r.Header()), r)
+	}
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (traced) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		return next(telemetry.FromHeader(ctx, conn.RequestHeader()), conn)
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (traced) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
 
 // errorInterceptor turns every error that leaves a handler into one for the wire.
 type errorInterceptor struct{}

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"strings"
 
 	"connectrpc.com/connect"
 
@@ -12,10 +11,8 @@ import (
 	"github.com/engram-stream/engram/transports"
 )
 
-// answer adapts a neutral call to Connect's shape, under the trace that the request's headers name.
+// answer adapts a neutral call to Connect's shape.
 func answer[Req, Res any](ctx context.Context, r *connect.Request[Req], call func(context.Context, *Req) (*Res, error)) (*connect.Response[Res], error) {
-	header := r.Header()
-	ctx = telemetry.Extract(ctx, header.Get("Traceparent"), strings.Join(header.Values("Tracestate"), ","))
 	response, err := call(ctx, r.Msg)
 	if err != nil {
 		return nil, err
@@ -56,7 +53,7 @@ type flowService struct{ server *transports.Server }
 func (f flowService) MemoryFlow(ctx context.Context, stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]) error {
 	c := &conn{stream: stream, control: controlOf(ctx)}
 	defer c.release()
-	return f.server.Flow(ctx, c)
+	return f.server.Flow(telemetry.Stream(ctx, stream.RequestHeader()), c)
 }
 
 func (flowService) ObserveStream(context.Context, *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/engram-stream/engram/config"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+// scrape reads the metrics as Prometheus does.
+func scrape(t *testing.T, s *Server) map[string]*dto.MetricFamily {
+	t.Helper()
+	status, text := page(t, s, "/metrics")
+	require.Equal(t, http.StatusOK, status, text)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	require.NoError(t, err)
+	return families
+}
+
+// value is what a family says under a label, or without one when it has none.
+func value(t *testing.T, families map[string]*dto.MetricFamily, name, label string) float64 {
+	t.Helper()
+	require.Contains(t, families, name)
+	for _, m := range families[name].GetMetric() {
+		if label == "" || slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == label }) {
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	require.Fail(t, "no such label", "%s of %s", label, name)
+	return 0
+}
+
+// busyServer has given each verdict that a client can bring about by itself, answered recalls, and holds a stream open.
+func busyServer(t *testing.T) *Server {
+	t.Helper()
+	s := startServer(t, t.TempDir())
+	f, _ := join(t, s, faces())
+	f.observe(1, seen("a", 1, 0), seen("b", 0, 1), seen("of another dimension", 1, 2, 3))
+	f.ack(3)
+	f.observe(2, seen("b", 0, 1))    // a duplicate
+	f.observe(9, seen("gap", 1, 1))  // nacked
+	f.observe(4, seen("more", 1, 1)) // accepted
+	f.ack(4)
+	f.recall(1, &engramv1.RecallQuery{Embedding: []float32{1, 0}, Limit: 1})
+	client := memoryClient(t, s)
+	_, err := client.Observe(t.Context(), connect.NewRequest(&engramv1.ObserveRequest{Space: "faces", Observations: []*engramv1.Observation{seen("c", 1, 1)}}))
+	require.NoError(t, err)
+	_, err = client.Recall(t.Context(), connect.NewRequest(&engramv1.RecallRequest{Space: "none", Query: &engramv1.RecallQuery{Embedding: []float32{1, 0}}}))
+	require.Error(t, err)
+	return s
+}
+
+func TestMetricsSayWhatGetStatsSays(t *testing.T) {
+	s := busyServer(t)
+	want := stats(t, s)
+	got := scrape(t, s)
+	verdicts := map[string]uint64{
+		"accepted": want.GetAccepted(), "duplicate": want.GetDuplicate(), "nacked": want.GetNacked(),
+		"rejected": want.GetRejected(), "superseded": want.GetSuperseded(), "aborted": want.GetAborted(),
+	}
+	for verdict, n := range verdicts {
+		assert.Equal(t, float64(n), value(t, got, "engram_verdicts_total", verdict), verdict)
+	}
+	assert.Equal(t, map[string]uint64{"accepted": 4, "duplicate": 1, "nacked": 1, "rejected": 1, "superseded": 0, "aborted": 0}, verdicts)
+	assert.Equal(t, float64(want.GetCommitted()), value(t, got, "engram_committed_total", ""))
+	assert.Equal(t, float64(want.GetInFlight()), value(t, got, "engram_in_flight", ""))
+	assert.Equal(t, float64(want.GetQueueDepth()), value(t, got, "engram_budget_items", ""))
+	assert.Equal(t, float64(want.GetQueueCapacity()), value(t, got, "engram_budget_limit_items", ""))
+	assert.Equal(t, float64(want.GetSessionsAttached()), value(t, got, "engram_sessions", "attached"))
+	assert.Equal(t, float64(want.GetSessionsDetached()), value(t, got, "engram_sessions", "detached"))
+}
+
+func TestMetricsSayWhatIsGoingOn(t *testing.T) {
+	got := scrape(t, busyServer(t))
+	assert.Equal(t, 1.0, value(t, got, "engram_streams", ""))
+	assert.LessOrEqual(t, value(t, got, "engram_calls", ""), 1.0, "the last one may just be going")
+	assert.Equal(t, 1.0, value(t, got, "engram_recall_duration_seconds", "success"))
+	assert.Equal(t, 1.0, value(t, got, "engram_recall_duration_seconds", "refused"), "of a space that is not there")
+	assert.Equal(t, 4096.0, value(t, got, "engram_edge_window_items", "index"))
+	assert.Equal(t, 7.0, value(t, got, "engram_stage_items_total", "decode"))
+	assert.Equal(t, 1.0, value(t, got, "rpc_server_call_duration_seconds", "engram.v1.MemoryService/Observe"))
+	assert.Equal(t, 1.0, value(t, got, "target_info", "engram"))
+}
+
+// TestTheGuideNamesEveryMetric holds docs/telemetry.md equal to the page: names, types and labels.
+func TestTheGuideNamesEveryMetric(t *testing.T) {
+	text, err := os.ReadFile("../../docs/telemetry.md")
+	require.NoError(t, err)
+	documented := map[string]string{}
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (counter|gauge|histogram) \\|([^|]*)\\|")
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		documented[m[1]] = m[2] + ": " + strings.ReplaceAll(strings.TrimSpace(m[3]), "`", "")
+	}
+	served := map[string]string{}
+	for name, family := range scrape(t, busyServer(t)) {
+		labels := map[string]bool{}
+		for _, m := range family.GetMetric() {
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = true
+			}
+		}
+		served[name] = strings.ToLower(family.GetType().String()) + ": " + strings.Join(slices.Sorted(maps.Keys(labels)), ", ")
+	}
+	assert.Equal(t, served, documented)
+}
+
+func TestThePageOfMetricsStandsWhereThePipelineSays(t *testing.T) {
+	t.Run("elsewhere", func(t *testing.T) {
+		s := startServer(t, t.TempDir(), flag("telemetry.metrics", "/internal/metrics"))
+		status, text := page(t, s, "/internal/metrics")
+		assert.Equal(t, http.StatusOK, status)
+		assert.Contains(t, text, "engram_budget_items 0")
+		status, _ = page(t, s, "/metrics")
+		assert.Equal(t, http.StatusNotFound, status)
+	})
+	t.Run("off", func(t *testing.T) {
+		s := startServer(t, t.TempDir(), flag("telemetry.metrics", ""))
+		status, _ := page(t, s, "/metrics")
+		assert.Equal(t, http.StatusNotFound, status)
+		assert.Nil(t, s.reports.edge, "nothing is measured")
+		assert.Nil(t, s.reports.recalls)
+	})
+	t.Run("given another provider", func(t *testing.T) {
+		s, err := New(Config{
+			Overrides: []config.Override{flag("listen", "127.0.0.1:0"), flag("data", t.TempDir())},
+			LookupEnv: noEnvironment, MeterProvider: metricnoop.NewMeterProvider(),
+		})
+		require.NoError(t, err)
+		require.NoError(t, s.Start(t.Context()))
+		t.Cleanup(func() { stop(t, s) })
+		status, _ := page(t, s, "/metrics")
+		assert.Equal(t, http.StatusNotFound, status)
+	})
+	t.Run("of another page", func(t *testing.T) {
+		_, err := New(Config{Overrides: []config.Override{flag("telemetry.metrics", "/readyz")}, LookupEnv: noEnvironment})
+		assert.ErrorContains(t, err, "--telemetry.metrics: telemetry.metrics: /readyz is the page that says whether the server is up")
+	})
+}
+
+func TestTheMetricsOfAServerThatStarts(t *testing.T) {
+	s := makeServer(t, t.TempDir())
+	r := s.reading(t.Context())
+	assert.Nil(t, r.Server, "the journal is not open yet")
+	assert.NotZero(t, r.Graph.Limit.Items)
+}

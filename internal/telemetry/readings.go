@@ -1,0 +1,126 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/engram-stream/engram/graph"
+)
+
+// Reading is a server at one moment.
+type Reading struct {
+	Graph  graph.Stats
+	Server *ServerReading // nil while it starts
+}
+
+// ServerReading is what a server knows beside its graph.
+type ServerReading struct {
+	Verdicts    []Count // what became of what was received since the start
+	InFlight    uint64  // received, without a verdict
+	Committed   uint64  // ops in the journal, over all starts
+	Sessions    []Count // now, by state
+	Streams     int     // open now
+	Calls       int     // unary calls at work now
+	AnswerBytes int64   // held by answers that clients have not taken
+}
+
+// Count is a number with the word that tells it from its neighbours.
+type Count struct {
+	Of string
+	N  uint64
+}
+
+// gauges are the instruments of Watch.
+type gauges struct {
+	edgeItems, edgeBytes, edgeWindowItems, edgeWindowBytes       metric.Int64ObservableGauge
+	budgetItems, budgetBytes, budgetLimitItems, budgetLimitBytes metric.Int64ObservableGauge
+	verdicts, committed                                          metric.Int64ObservableCounter
+	inFlight, sessions, streams, calls, answerBytes              metric.Int64ObservableGauge
+}
+
+// Watch reports what read returns whenever metrics are read, until stop is called. read must be safe for concurrent
+// use. Without a meter it is never called. The error says that the provider refused an instrument.
+func (t *Telemetry) Watch(read func(context.Context) Reading) (stop func() error, err error) {
+	if t.meter == nil {
+		return func() error { return nil }, nil
+	}
+	g, all, err := newGauges(t.meter)
+	if err != nil {
+		return nil, err
+	}
+	watch, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		g.observe(o, read(ctx))
+		return nil
+	}, all...)
+	if err != nil {
+		return nil, err
+	}
+	return watch.Unregister, nil
+}
+
+func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error) {
+	var errs []error
+	for _, i := range []struct {
+		gauge                   *metric.Int64ObservableGauge
+		name, unit, description string
+	}{
+		{&g.edgeItems, EdgeItems, "{item}", "Items queued in front of a stage."},
+		{&g.edgeBytes, EdgeBytes, "By", "Weight of the items queued in front of a stage."},
+		{&g.edgeWindowItems, EdgeWindowItems, "{item}", "The most items that may queue in front of a stage."},
+		{&g.edgeWindowBytes, EdgeWindowBytes, "By", "The most weight that may queue in front of a stage."},
+		{&g.budgetItems, BudgetItems, "{item}", "Items in memory on their way to being durable and findable."},
+		{&g.budgetBytes, BudgetBytes, "By", "Weight of the items in memory."},
+		{&g.budgetLimitItems, BudgetLimitItems, "{item}", "The most items that may be in memory."},
+		{&g.budgetLimitBytes, BudgetLimitBytes, "By", "The most weight that may be in memory."},
+		{&g.inFlight, InFlight, "{item}", "Items received that have no verdict yet."},
+		{&g.sessions, Sessions, "{session}", "Sessions, by whether a stream serves them."},
+		{&g.streams, Streams, "{stream}", "Open streams."},
+		{&g.calls, Calls, "{call}", "Unary calls at work, those of operators not counted."},
+		{&g.answerBytes, AnswerBytes, "By", "Memory held by answers that their clients have not taken yet."},
+	} {
+		*i.gauge, err = meter.Int64ObservableGauge(i.name, metric.WithUnit(i.unit), metric.WithDescription(i.description))
+		errs, all = append(errs, err), append(all, *i.gauge)
+	}
+	g.verdicts, err = meter.Int64ObservableCounter(Verdicts, metric.WithUnit("{item}"),
+		metric.WithDescription("What became of the items received since the start: each has one verdict."))
+	errs = append(errs, err)
+	g.committed, err = meter.Int64ObservableCounter(Committed, metric.WithUnit("{op}"),
+		metric.WithDescription("Ops in the journal, over all starts of the server."))
+	return g, append(all, g.verdicts, g.committed), errors.Join(append(errs, err)...)
+}
+
+func (g *gauges) observe(o metric.Observer, r Reading) {
+	for _, edge := range r.Graph.Edges {
+		to := metric.WithAttributes(AttrStage.String(edge.To))
+		o.ObserveInt64(g.edgeItems, int64(edge.Depth.Items), to)
+		o.ObserveInt64(g.edgeBytes, edge.Depth.Bytes, to)
+		o.ObserveInt64(g.edgeWindowItems, int64(edge.Window.Items), to)
+		o.ObserveInt64(g.edgeWindowBytes, edge.Window.Bytes, to)
+	}
+	o.ObserveInt64(g.budgetItems, int64(r.Graph.Budget.Items))
+	o.ObserveInt64(g.budgetBytes, r.Graph.Budget.Bytes)
+	o.ObserveInt64(g.budgetLimitItems, int64(r.Graph.Limit.Items))
+	o.ObserveInt64(g.budgetLimitBytes, r.Graph.Limit.Bytes)
+	if r.Server != nil {
+		g.observeServer(o, r.Server)
+	}
+}
+
+func (g *gauges) observeServer(o metric.Observer, r *ServerReading) {
+	observeEach(o, g.verdicts, AttrVerdict, r.Verdicts)
+	observeEach(o, g.sessions, AttrState, r.Sessions)
+	o.ObserveInt64(g.inFlight, int64(r.InFlight))
+	o.ObserveInt64(g.committed, int64(r.Committed))
+	o.ObserveInt64(g.streams, int64(r.Streams))
+	o.ObserveInt64(g.calls, int64(r.Calls))
+	o.ObserveInt64(g.answerBytes, r.AnswerBytes)
+}
+
+func observeEach(o metric.Observer, in metric.Int64Observable, key attribute.Key, counts []Count) {
+	for _, c := range counts {
+		o.ObserveInt64(in, int64(c.N), metric.WithAttributes(key.String(c.Of)))
+	}
+}
