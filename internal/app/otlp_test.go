@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/assert"
@@ -237,4 +238,19 @@ func TestAStreamOfNoTraceBeginsOneABatch(t *testing.T) {
 		require.Len(t, offer.GetLinks(), 1)
 		assert.Equal(t, streamSpan, traces[trace.TraceID(offer.GetLinks()[0].GetTraceId())][0].GetName())
 	}
+}
+
+func TestACollectorThatIsGoneHoldsNoClientUp(t *testing.T) {
+	to := newReceiver(t)
+	s := exporting(t, to, "1")
+	to.Close()
+	client := memoryClient(t, s)
+	began := time.Now()
+	for range 100 {
+		_, err := client.Observe(t.Context(), connect.NewRequest(&engramv1.ObserveRequest{Space: "faces", Observations: []*engramv1.Observation{seen("a", 1, 0)}}))
+		require.NoError(t, err)
+	}
+	stop(t, s)
+	assert.Less(t, time.Since(began), patience)
+	assert.Empty(t, to.received())
 }
