@@ -12,9 +12,6 @@ import (
 	"github.com/engram-stream/engram/graph"
 )
 
-// maxLinks bounds the links of a span: who reads a trace follows a few, and an exporter carries all.
-const maxLinks = 16
-
 // hooks implements graph.Hooks. Immutable, so its methods take no lock.
 type hooks struct {
 	tracer   trace.Tracer // nil: no spans
@@ -31,14 +28,14 @@ func (h *hooks) Begin(ctx context.Context, c graph.Call) context.Context {
 	n := h.node(c.Node)
 	first := origin(c.Traces)
 	ctx, span := h.tracer.Start(trace.ContextWithSpan(ctx, spanOf(c.Traces, first)), n.spanName(c))
-	if span.IsRecording() {
-		describe(span, n, c)
-		link(span, c.Traces, first)
-		if c.Offer {
-			linkToStream(ctx, span)
-		}
+	if !span.IsRecording() {
+		return ctx
 	}
-	return ctx
+	describe(span, n, c)
+	if c.Offer {
+		linkToStream(ctx, span)
+	}
+	return h.beginTwins(ctx, span, c, first)
 }
 
 // End measures the call and ends its span.
@@ -56,6 +53,7 @@ func (h *hooks) End(ctx context.Context, c graph.Call, r graph.CallResult) {
 	span := trace.SpanFromContext(ctx)
 	if span.IsRecording() {
 		conclude(span, r)
+		endTwins(ctx, span, r)
 	}
 	span.End()
 }
@@ -101,23 +99,6 @@ func describe(span trace.Span, n *node, c graph.Call) {
 	span.SetAttributes(n.name, AttrLane.Int(c.Lane), AttrItems.Int(c.Items))
 	if c.Flush != 0 {
 		span.SetAttributes(AttrFlush.String(flushes[c.Flush]))
-	}
-}
-
-// link points from a batch's span to the sampled traces that came with it, the origin left out. It is done after the
-// start: only a recorded span should pay for it, and the parent has decided the sampling.
-func link(span trace.Span, traces []context.Context, origin int) {
-	links := 0
-	for i := range traces {
-		other := spanOf(traces, i).SpanContext()
-		if i == origin || !other.IsSampled() {
-			continue
-		}
-		if links == maxLinks {
-			return
-		}
-		span.AddLink(trace.Link{SpanContext: other})
-		links++
 	}
 }
 

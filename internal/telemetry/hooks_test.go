@@ -107,20 +107,38 @@ func TestALongErrorIsCut(t *testing.T) {
 	assert.Equal(t, "x"+strings.Repeat("é", maxText/2-1), span.Status.Description, "at a character's edge")
 }
 
-func TestABatchOfSeveralOffersHangsUnderOneAndLinksToTheOthers(t *testing.T) {
+func TestABatchOfSeveralOffersHasASpanInEachOfTheirTraces(t *testing.T) {
 	h, spans := recorded(t)
 	var traces []context.Context
 	var contexts []trace.SpanContext
 	for n := range byte(40) {
-		ctx, sc := offered(n+1, n != 0) // the first is not sampled
+		ctx, sc := offered(n+1, n%2 == 1) // every other one is sampled
 		traces, contexts = append(traces, ctx), append(contexts, sc)
 	}
-	span := run(h, spans, graph.Call{Node: "journal", Items: 40, Traces: traces}, graph.CallResult{})[0]
-	assert.Equal(t, contexts[1].SpanID(), span.Parent.SpanID(), "the first that somebody will see")
-	require.Len(t, span.Links, maxLinks)
-	for i, l := range span.Links {
-		assert.Equal(t, contexts[2+i], l.SpanContext)
+	got := run(h, spans, graph.Call{Node: "journal", Items: 40, Traces: traces}, graph.CallResult{Status: graph.Refused, Err: errors.New("full")})
+	require.Len(t, got, 1+maxTwins)
+	own := got[len(got)-1]
+	assert.Equal(t, contexts[1].SpanID(), own.Parent.SpanID(), "the first that somebody will see")
+	for i, twin := range got[:maxTwins] {
+		assert.Equal(t, contexts[3+2*i].TraceID(), twin.SpanContext.TraceID())
+		assert.Equal(t, contexts[3+2*i].SpanID(), twin.Parent.SpanID())
+		assert.Equal(t, []sdktrace.Link{{SpanContext: own.SpanContext}}, twin.Links)
+		assert.Equal(t, own.Name, twin.Name)
+		assert.Equal(t, own.Attributes, twin.Attributes)
 	}
+}
+
+func TestAStageInsideAnotherLeavesThatOnesTwins(t *testing.T) {
+	h, spans := recorded(t)
+	first, _ := offered(1, true)
+	second, _ := offered(2, true)
+	outer := graph.Call{Node: "index", Items: 2, Traces: []context.Context{first, second}}
+	ctx := h.Begin(context.Background(), outer)
+	inner := graph.Call{Node: "notify", Items: 1, Traces: outer.Traces[:1]}
+	h.End(h.Begin(ctx, inner), inner, graph.CallResult{})
+	assert.Len(t, spans.GetSpans(), 1, "its own")
+	h.End(ctx, outer, graph.CallResult{})
+	assert.Len(t, spans.GetSpans(), 3)
 }
 
 func TestAFlushHasASpanWhenSomethingIsHeld(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
 
@@ -72,7 +73,8 @@ func (e *Exports) measure(about *resource.Resource) error {
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "the page of metrics cannot be made").WithOp("telemetry")
 	}
-	e.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(about))
+	e.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(about),
+		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter)) // the page's format has no place for them
 	e.page = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
 	return nil
 }
