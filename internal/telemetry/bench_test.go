@@ -4,8 +4,10 @@ import (
 	"context"
 	"testing"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/engram-stream/engram/graph"
@@ -63,7 +65,7 @@ func fourStages(b *testing.B, h graph.Hooks) graph.Inlet[int] {
 
 // BenchmarkFourStages is the cost of one offer of 100 items through four stages, by who listens.
 func BenchmarkFourStages(b *testing.B) {
-	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 	for _, c := range []struct {
 		name string
 		to   *Telemetry
@@ -81,6 +83,40 @@ func BenchmarkFourStages(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				_ = in.Offer(context.Background(), graph.Offer[int]{Items: make([]int, 100), Bytes: make([]int32, 100), Settler: ignore{}})
+			}
+		})
+	}
+}
+
+// BenchmarkRecall is what is added to a unary recall: the RPC edge and the recall's own, around nothing.
+func BenchmarkRecall(b *testing.B) {
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
+	never := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	for _, c := range []struct {
+		name string
+		to   *Telemetry
+	}{
+		{"off", New(nil, nil)},
+		{"metrics", New(nil, meters)},
+		{"metrics, sampled out", New(never, meters)},
+		{"metrics, recorded", New(sdktrace.NewTracerProvider(), meters)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			recalls, err := c.to.Recalls()
+			require.NoError(b, err)
+			edge, err := c.to.RPC()
+			require.NoError(b, err)
+			answer := connect.NewResponse(new(int))
+			call := connect.UnaryFunc(func(ctx context.Context, _ connect.AnyRequest) (connect.AnyResponse, error) {
+				return answer, recalls.Measure(ctx, func(context.Context) error { return nil })
+			})
+			if edge != nil {
+				call = edge.WrapUnary(call)
+			}
+			request := connect.NewRequest(new(int))
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = call(context.Background(), request)
 			}
 		})
 	}
