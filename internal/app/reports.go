@@ -103,7 +103,11 @@ func (s *Server) reading(ctx context.Context) telemetry.Reading {
 
 func verdicts(t session.Tally) []telemetry.Count {
 	return []telemetry.Count{
-		{Of: "accepted", N: t.Accepted}, {Of: "duplicate", N: t.Duplicate}, {Of: "nacked", N: t.Nacked},
-		{Of: "rejected", N: t.Rejected}, {Of: "superseded", N: t.Superseded}, {Of: "aborted", N: t.Aborted},
+		{Of: "accepted", N: t.Accepted},
+		{Of: "duplicate", N: t.Duplicate},
+		{Of: "nacked", N: t.Nacked},
+		{Of: "rejected", N: t.Rejected},
+		{Of: "superseded", N: t.Superseded},
+		{Of: "aborted", N: t.Aborted},
 	}
 }

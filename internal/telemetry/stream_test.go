@@ -26,6 +26,7 @@ func TestFramesOfAStreamLinkToItsSpanAndDoNotHangUnderIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, spans := recorded(t)
 			ctx, stream := sdktrace.NewTracerProvider().Tracer("edge").Start(t.Context(), "stream")
+			defer stream.End()
 			ctx = Stream(ctx, c.header)
 			got := run(h, spans, graph.Call{Node: "rpc", Offer: true, Items: 1, Traces: []context.Context{ctx}}, graph.CallResult{})
 			assert.Empty(t, got[0].Links, "begun outside the stream")

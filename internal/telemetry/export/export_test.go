@@ -127,6 +127,7 @@ func TestWhatIsKept(t *testing.T) {
 	}
 	_, span := tracer.Start(t.Context(), "of no client")
 	assert.False(t, span.IsRecording())
+	span.End()
 	e.Stop(t.Context())
 	assert.Equal(t, "/v1/traces", <-paths, "the usual path, where none is named")
 }
