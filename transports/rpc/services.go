@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -14,13 +15,16 @@ import (
 
 // answer adapts a neutral call to Connect's shape, under the trace that the request's headers name.
 func answer[Req, Res any](ctx context.Context, r *connect.Request[Req], call func(context.Context, *Req) (*Res, error)) (*connect.Response[Res], error) {
-	header := r.Header()
-	ctx = telemetry.Extract(ctx, header.Get("Traceparent"), strings.Join(header.Values("Tracestate"), ","))
-	response, err := call(ctx, r.Msg)
+	response, err := call(traced(ctx, r.Header()), r.Msg)
 	if err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(response), nil
+}
+
+// traced puts a call under the trace that its headers name.
+func traced(ctx context.Context, header http.Header) context.Context {
+	return telemetry.Extract(ctx, header.Get("Traceparent"), strings.Join(header.Values("Tracestate"), ","))
 }
 
 // unbuilt is the answer of a call that this version does not serve.
@@ -54,17 +58,19 @@ func (memoryService) ListMemories(context.Context, *connect.Request[engramv1.Lis
 type flowService struct{ server *transports.Server }
 
 func (f flowService) MemoryFlow(ctx context.Context, stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]) error {
-	c := &conn{stream: stream, control: controlOf(ctx)}
+	c := &conn{stream: stream, control: control{response: controlOf(ctx)}}
 	defer c.release()
 	return f.server.Flow(ctx, c)
 }
 
-func (flowService) ObserveStream(context.Context, *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {
-	return unbuilt("FlowService.ObserveStream")
+func (f flowService) ObserveStream(ctx context.Context, stream *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {
+	c := &observeConn{stream: stream, control: control{response: controlOf(ctx)}}
+	defer c.release()
+	return f.server.Flow(ctx, c)
 }
 
-func (flowService) RecallStream(context.Context, *connect.Request[engramv1.RecallStreamRequest], *connect.ServerStream[engramv1.RecallStreamResponse]) error {
-	return unbuilt("FlowService.RecallStream")
+func (f flowService) RecallStream(ctx context.Context, r *connect.Request[engramv1.RecallStreamRequest], stream *connect.ServerStream[engramv1.RecallStreamResponse]) error {
+	return f.server.RecallStream(traced(ctx, r.Header()), r.Msg, stream.Send)
 }
 
 func (flowService) Watch(context.Context, *connect.Request[engramv1.WatchRequest], *connect.ServerStream[engramv1.WatchResponse]) error {
