@@ -217,6 +217,10 @@ func (x *index) Get(_ context.Context, _ string, ids []string, _ bool, _ memory.
 	return []memory.Hit{{ID: ids[0]}}, ids[1:], nil
 }
 
+func (x *index) List(context.Context, string, memory.Version, int, bool, memory.Hold) (page []memory.Hit, last memory.Version, more bool, err error) {
+	return nil, 0, false, nil
+}
+
 func (x *index) Match(_ context.Context, _ string, ids []string) (uint64, error) {
 	return uint64(len(ids)), nil
 }

@@ -28,6 +28,9 @@ type Index interface {
 	// Recall answers from a snapshot taken after the call began.
 	Recall(ctx context.Context, space string, query memory.Query) (memory.Result, error)
 	Get(ctx context.Context, space string, ids []string, includeEmbedding bool, hold memory.Hold) (found []memory.Hit, missing []string, err error)
+	// List returns up to limit memories after a version, by rising version, and where the next page begins after.
+	List(ctx context.Context, space string, after memory.Version, limit int, includeEmbedding bool, hold memory.Hold) (
+		page []memory.Hit, last memory.Version, more bool, err error)
 	// Match counts the memories that a forget of these ids would remove now.
 	Match(ctx context.Context, space string, ids []string) (uint64, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error

@@ -113,7 +113,7 @@ func TestUnbuiltPartsNameThemselves(t *testing.T) {
 	_, _, _ = curl(t, s, "AdminService/CreateSpace", `{"space":{"name":"notes","dimension":2}}`)
 	vector := `"embedding":[1,0]`
 	for method, c := range map[string]struct{ body, says string }{
-		"MemoryService/ListMemories": {`{"space":"notes"}`, "ListMemories"},
+		"MemoryService/ListMemories": {`{"space":"notes","filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}`, "filter"},
 		"AdminService/DeleteSpace":   {`{"name":"notes"}`, "DeleteSpace"},
 		"AdminService/GetSession":    {`{"sessionId":"s"}`, "GetSession"},
 		"AdminService/ListSessions":  {`{}`, "ListSessions"},

@@ -51,8 +51,8 @@ func (m memoryService) Forget(ctx context.Context, r *connect.Request[engramv1.F
 	return answer(ctx, r, m.server.Forget)
 }
 
-func (memoryService) ListMemories(context.Context, *connect.Request[engramv1.ListMemoriesRequest]) (*connect.Response[engramv1.ListMemoriesResponse], error) {
-	return nil, unbuilt("MemoryService.ListMemories")
+func (m memoryService) ListMemories(ctx context.Context, r *connect.Request[engramv1.ListMemoriesRequest]) (*connect.Response[engramv1.ListMemoriesResponse], error) {
+	return answer(ctx, r, m.server.ListMemories)
 }
 
 type flowService struct{ server *transports.Server }
