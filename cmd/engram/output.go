@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,8 +28,9 @@ func (p *printer) print(v any, human func(w io.Writer)) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(v)
 	}
-	human(p.out)
-	return nil
+	text := bufio.NewWriter(p.out) // keeps the first error of its many writes
+	human(text)
+	return text.Flush()
 }
 
 // table writes rows in aligned columns under a header.
@@ -38,7 +40,7 @@ func table(w io.Writer, header []string, rows [][]string) {
 	for _, r := range rows {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}
-	_ = t.Flush() // tabwriter only passes on the writer's error, which stdout's own close reports
+	_ = t.Flush() // tabwriter only passes on the writer's error, which print reports
 }
 
 // newProgress returns a bar on w with rate and ETA; total -1 shows a spinner. Off a terminal it prints nothing until

@@ -17,10 +17,11 @@ const defaultAddress = "127.0.0.1:7320"
 
 // environment is what a subcommand may touch of the outside, and the flags that all share.
 type environment struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	json           bool
-	address        string
+	stdin   io.Reader
+	stdout  *checkedWriter
+	stderr  io.Writer
+	json    bool
+	address string
 }
 
 func (e *environment) printer() *printer { return &printer{out: e.stdout, json: e.json} }
@@ -35,13 +36,17 @@ func (e *environment) client() (*client.Client, error) {
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr}
+	env := &environment{stdin: stdin, stdout: &checkedWriter{to: stdout}, stderr: stderr}
 	root := newRootCommand(env)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(env.stdout)
 	root.SetErr(stderr)
-	return report(root.ExecuteContext(ctx), env.json, stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = env.stdout.err
+	}
+	return report(err, env.json, stderr)
 }
 
 func newRootCommand(env *environment) *cobra.Command {
