@@ -26,7 +26,7 @@ const exitHelp = `Exit codes:
   0    it worked
   1    it failed; standard error says why
   2    wrong flags, arguments or pipeline
-  3    the server cannot be reached
+  3    the server cannot be reached: nothing answers there
   4    it ran, but the server rejected some observations
   130  interrupted (SIGINT or SIGTERM) before it was done
 `
@@ -77,13 +77,11 @@ func exitCode(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}
-	if e, ok := errors.AsType[*client.Error](err); ok {
-		switch e.Code {
-		case connect.CodeUnavailable:
-			return exitUnreachable
-		case connect.CodeInvalidArgument:
-			return exitUsage
-		}
+	if errors.Is(err, client.ErrUnreachable) {
+		return exitUnreachable
+	}
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == connect.CodeInvalidArgument {
+		return exitUsage
 	}
 	return exitFailed
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/assert"
+
+	"github.com/engram-stream/engram/client"
 )
 
 // result is what a run in this process left.
@@ -35,4 +38,15 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 		assert.Equal(t, exitFailed, code, args)
 		assert.Contains(t, stderr.String(), "write standard output: no space left on device", args)
 	}
+}
+
+// TestExitCodeOfARefusal: a server whose disk is full was reached.
+func TestExitCodeOfARefusal(t *testing.T) {
+	refused := func(code connect.Code, reason string) error { return &client.Error{Code: code, Reason: reason} }
+	assert.Equal(t, exitFailed, exitCode(refused(connect.CodeUnavailable, "STORAGE_UNAVAILABLE")))
+	assert.Equal(t, exitFailed, exitCode(refused(connect.CodeResourceExhausted, "QUEUE_FULL")))
+	assert.Equal(t, exitUsage, exitCode(refused(connect.CodeInvalidArgument, "INVALID_FIELD")))
+	assert.Equal(t, exitInterrupted, exitCode(context.Canceled))
+	r := engram(t, "recall", "s", "--vector", "[1]", "--address", "127.0.0.1:1")
+	assert.Equal(t, exitUnreachable, r.code, r.stderr)
 }
