@@ -53,26 +53,6 @@ func TestJSONL(t *testing.T) {
 	require.Equal(t, float32(0.5), *rows[1].Confidence)
 }
 
-func TestErrorsNameFileAndLine(t *testing.T) {
-	long := `{"content":"` + strings.Repeat("x", dataset.MaxLine) + `"}`
-	for name, c := range map[string]struct{ in, want string }{
-		"syntax":      {"{\"id\":\"a\"}\n{oops}", "in.jsonl:2"},
-		"unknown key": {`{"vector":[1]}`, `unknown field "vector"`},
-		"trailing":    {`{"id":"a"} {}`, "more than one value"},
-		"odd bytes":   {`{"embedding_f32":"AAA="}`, "not a multiple of 4"},
-		"both":        {`{"embedding":[1],"embedding_f32":"AACAPw=="}`, "both given"},
-		"nested":      {`{"metadata":{"a":[1]}}`, `metadata "a"`},
-		"overflow":    {`{"embedding":[1e99]}`, "in.jsonl:1"},
-		"long line":   {long, "in.jsonl:1: a line of more than"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := dataset.ReadAll(dataset.NewJSONL("in.jsonl", strings.NewReader(c.in)))
-			require.ErrorContains(t, err, c.want)
-			require.ErrorContains(t, err, "in.jsonl:")
-		})
-	}
-}
-
 func TestIDXRefusesWhatIsBroken(t *testing.T) {
 	head := []byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2}
 	for name, c := range map[string]struct {
