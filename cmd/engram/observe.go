@@ -57,11 +57,11 @@ type rejectionJSON struct {
 }
 
 func observe(ctx context.Context, env *environment, space, file string) error {
-	reader, closer, err := openInput(env, file)
+	input, err := dataset.Open(file, env.stdin)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
-	defer closer.Close()
+	defer input.Close()
 	c, err := env.client()
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 		return err
 	}
 	start := time.Now()
-	feed := &feed{env: env, session: session, reader: reader, file: file, rejections: []rejectionJSON{}}
+	feed := &feed{env: env, session: session, input: input, file: file, rejections: []rejectionJSON{}}
 	err = feed.run(ctx)
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
@@ -96,32 +96,27 @@ func (r *observeReport) write(w io.Writer) {
 		plural(r.Committed, "observation"), r.Space, r.Seconds, r.PerSecond, r.Rejected)
 }
 
-func openInput(env *environment, file string) (dataset.Reader, io.Closer, error) {
-	if file == dataset.Stdin {
-		return dataset.NewJSONL("stdin", env.stdin), io.NopCloser(nil), nil
-	}
-	return dataset.Open(file)
-}
-
 // feed sends rows on one goroutine and takes their outcomes on another.
 type feed struct {
 	env     *environment
 	session *client.Session
-	reader  dataset.Reader
+	input   *dataset.Input
 	file    string
+	bar     *progress
 
 	committed, rejected uint64
 	rejections          []rejectionJSON // the first of them
 }
 
 type sentRow struct {
-	line    int
-	pending *client.Pending
+	line     int
+	consumed int64 // of the input, when the row had been read
+	pending  *client.Pending
 }
 
 // run ends when everything that was sent has its outcome, also when the input turns out bad in the middle.
 func (f *feed) run(ctx context.Context) error {
-	bar := newProgress(f.env.stderr, f.reader.Total(), f.file)
+	f.bar = newFileProgress(f.env.stderr, isTerminal(f.env.stderr), f.input.Size(), f.file)
 	sent := make(chan sentRow, pendingRows)
 	sending, stopSending := context.WithCancel(ctx)
 	defer stopSending()
@@ -136,18 +131,18 @@ func (f *feed) run(ctx context.Context) error {
 			if err := f.settle(ctx, s); err != nil {
 				return err
 			}
-			_ = bar.Add(1) // a bar that cannot be drawn is no reason to stop
+			f.bar.add(s.consumed)
 		}
 		return nil
 	})
 	err := p.Wait()
-	_ = bar.Exit()
+	f.bar.end(err == nil)
 	return err
 }
 
 func (f *feed) send(ctx context.Context, sent chan<- sentRow) error {
 	for {
-		row, err := f.reader.Next()
+		row, err := f.input.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -159,7 +154,7 @@ func (f *feed) send(ctx context.Context, sent chan<- sentRow) error {
 			return fmt.Errorf("%s:%d: %w", f.name(), row.Line, err)
 		}
 		select {
-		case sent <- sentRow{line: row.Line, pending: pending}:
+		case sent <- sentRow{line: row.Line, consumed: f.input.Consumed(), pending: pending}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -192,9 +187,9 @@ func (f *feed) settle(ctx context.Context, s sentRow) error {
 	}
 	switch {
 	case f.rejected <= shownRejections:
-		fmt.Fprintf(f.env.stderr, "%s:%d: rejected: %s: %s\n", f.name(), s.line, rejection.Field, rejection.Reason)
+		f.bar.say(fmt.Sprintf("%s:%d: rejected: %s: %s", f.name(), s.line, rejection.Field, rejection.Reason))
 	case f.rejected == shownRejections+1:
-		fmt.Fprintln(f.env.stderr, "further rejections are only counted")
+		f.bar.say("further rejections are only counted")
 	}
 	return nil
 }

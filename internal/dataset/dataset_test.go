@@ -87,20 +87,30 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, z.Close())
 	require.NoError(t, os.WriteFile(path, packed.Bytes(), 0o600))
 
-	r, c, err := dataset.Open(path)
+	in, err := dataset.Open(path, nil)
 	require.NoError(t, err)
-	row, err := r.Next()
+	require.EqualValues(t, packed.Len(), in.Size())
+	row, err := in.Next()
 	require.NoError(t, err)
 	require.Equal(t, "z", row.ID)
-	_, err = r.Next()
+	_, err = in.Next()
 	require.ErrorIs(t, err, io.EOF)
-	require.NoError(t, c.Close())
+	require.Equal(t, in.Size(), in.Consumed(), "counted as it lies on disk, not as it unpacks")
+	require.NoError(t, in.Close())
 
-	_, _, err = dataset.Open(filepath.Join(dir, "missing.jsonl"))
+	_, err = dataset.Open(filepath.Join(dir, "missing.jsonl"), nil)
 	require.ErrorContains(t, err, "no such file")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.csv"), nil, 0o600))
-	_, _, err = dataset.Open(filepath.Join(dir, "a.csv"))
+	_, err = dataset.Open(filepath.Join(dir, "a.csv"), nil)
 	require.ErrorContains(t, err, "known are .jsonl")
+
+	in, err = dataset.Open(dataset.Stdin, strings.NewReader(`{"id":"s"}`))
+	require.NoError(t, err)
+	require.Zero(t, in.Size())
+	row, err = in.Next()
+	require.NoError(t, err)
+	require.Equal(t, "s", row.ID)
+	require.NoError(t, in.Close())
 }
 
 func FuzzJSONL(f *testing.F) {
