@@ -28,7 +28,8 @@ func newObserveCommand(env *environment) *cobra.Command {
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
 			"FILE is JSONL (.jsonl, .ndjson), images in MNIST's format (idx3-ubyte), either with .gz, or - for JSONL from\n" +
 			"standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
-			"and embedding (a list) or embedding_f32 (base64 of little-endian float32).",
+			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Images are named by file and number\n" +
+			"from 0: t10k-images-00017. What has an id that is known replaces it.",
 		Example: "  engram observe notes notes.jsonl\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
 		Args: args(cobra.ExactArgs(2)),

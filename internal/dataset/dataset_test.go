@@ -77,6 +77,27 @@ func TestIDXRefusesWhatIsBroken(t *testing.T) {
 	}
 }
 
+// TestImagesHaveStableIDs: from the file's name and the row, so that the same file again replaces its rows.
+func TestImagesHaveStableIDs(t *testing.T) {
+	file := []byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9}
+	for name, want := range map[string]string{
+		"data/t10k-images-idx3-ubyte.gz":        "t10k-images-00001",
+		"t10k-images.idx3-ubyte":                "t10k-images-00001",
+		"faces.idx":                             "faces-00001",
+		"idx3-ubyte":                            "idx-00001",
+		"caf\xe9.idx":                           "caf-00001",
+		strings.Repeat("é", 80) + "-idx3-ubyte": strings.Repeat("é", 50) + "-00001",
+	} {
+		r, err := dataset.NewIDX(name, bytes.NewReader(file))
+		require.NoError(t, err)
+		rows, err := dataset.ReadAll(r)
+		require.NoError(t, err)
+		require.Len(t, rows, 2)
+		require.Equal(t, want, rows[1].ID, name)
+		require.Equal(t, 2, rows[1].Line)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rows.jsonl.gz")

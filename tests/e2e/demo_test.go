@@ -35,9 +35,18 @@ func TestObserveAndRecallFiles(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir())
 	images := filepath.Join(root, "internal", "dataset", "fashionmnist", "t10k-images-idx3-ubyte.gz")
-	r := command(t, "", "observe", "images", images, "--address", s.address, "--json")
+	var r result
+	for range 2 { // the second time replaces all of them
+		r = command(t, "", "observe", "images", images, "--address", s.address, "--json")
+		require.Equal(t, 0, r.code, r.stderr)
+		require.Contains(t, r.stdout, `"committed": 10000`)
+	}
+	spaces, err := s.client().ListSpaces(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 10000, spaces[0].Memories)
+	r = command(t, "", "recall", "images", "--like", "t10k-images-00017", "--limit", "1", "--address", s.address)
 	require.Equal(t, 0, r.code, r.stderr)
-	require.Contains(t, r.stdout, `"committed": 10000`)
+	require.Contains(t, r.stdout, "t10k-images-00017")
 
 	r = command(t, `{"id":"a","embedding":[1,0]}`+"\n"+`{"id":"b","embedding":[1,0,0]}`+"\n"+`{"id":"c","embedding":[0,1]}`,
 		"observe", "notes", "-", "--address", s.address)
