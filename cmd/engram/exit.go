@@ -59,7 +59,10 @@ func report(err error, asJSON bool, stderr io.Writer) int {
 	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
 		return code
 	}
-	text := strings.TrimPrefix(strings.TrimSpace(err.Error()), "engram: ") // the client's own prefix
+	text := plain(err)
+	if code == exitInterrupted && !strings.HasPrefix(text, "interrupted") {
+		text = "interrupted: " + text
+	}
 	if asJSON {
 		p := printer{out: stderr, json: true}
 		if p.print(map[string]any{"error": text, "exit_code": code}, nil) == nil {
@@ -85,3 +88,6 @@ func exitCode(err error) int {
 	}
 	return exitFailed
 }
+
+// plain renders an error without the prefix that the client gives its own.
+func plain(err error) string { return strings.TrimPrefix(strings.TrimSpace(err.Error()), "engram: ") }
