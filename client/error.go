@@ -150,7 +150,12 @@ func (c *Client) failure(op string, err error) error {
 
 func (c *Client) describe(op string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+		if e.Op != "" {
+			return e
+		}
+		named := *e
+		named.Op = op
+		return &named
 	}
 	e := &Error{Op: op, Code: connect.CodeOf(err), Message: err.Error(), cause: err}
 	if ce, ok := errors.AsType[*connect.Error](err); ok {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -136,3 +137,29 @@ func TestObserveOnAFullDisk(t *testing.T) {
 	assert.Contains(t, o.stderr.String(), "1 more not confirmed")
 	assert.Equal(t, 2, strings.Count(o.stderr.String(), "\n"), o.stderr.String())
 }
+
+// TestObserveWithoutGRPC: a server that was told to speak Connect only says so, and so does the tool.
+func TestObserveWithoutGRPC(t *testing.T) {
+	t.Parallel()
+	pipeline := filepath.Join(t.TempDir(), "connect.yaml")
+	require.NoError(t, os.WriteFile(pipeline, []byte(connectOnly), 0o600))
+	s := start(t, t.TempDir(), "--config", pipeline)
+	r := command(t, `{"embedding":[1]}`, "observe", "notes", "-", "--address", s.address)
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.stderr, "HTTP 415 Unsupported Media Type")
+	assert.Contains(t, r.stderr, "this server does not speak grpc; it speaks connect")
+}
+
+const connectOnly = `version: 1
+sources: { rpc: { transport: rpc, protocols: [connect] } }
+stages:
+  decode: { from: rpc }
+  sequence: { from: decode }
+  admit: { from: sequence }
+  coalesce: { from: admit }
+  shard: { from: coalesce }
+  journal: { from: shard }
+  index: { from: journal }
+  notify: { from: index }
+sinks: { replies: { from: notify, to: origin } }
+`
