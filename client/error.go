@@ -166,9 +166,9 @@ func (c *Client) describe(op string, err error) *Error {
 	case ok && dial.Op == "dial":
 		e.Code, e.Reason = connect.CodeUnavailable, reasons[ErrUnreachable]
 		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", c.address, dial.Err)
-	case errors.Is(err, context.DeadlineExceeded) && e.Code != connect.CodeDeadlineExceeded:
+	case errors.Is(err, context.DeadlineExceeded): // this side's own; a server's has no cause
 		e.Code = connect.CodeDeadlineExceeded
-		e.Message = fmt.Sprintf("no answer from %s in time: %v", c.address, err)
+		e.Message = fmt.Sprintf("no answer from %s in time", c.address)
 	case errors.Is(err, context.Canceled):
 		e.Code = connect.CodeCanceled
 	case errors.Is(err, io.EOF):

@@ -56,6 +56,9 @@ type rejectionJSON struct {
 }
 
 func observe(ctx context.Context, env *environment, space, file string) error {
+	if err := checkSpace(space); err != nil {
+		return err
+	}
 	input, err := dataset.Open(file, env.stdin)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}

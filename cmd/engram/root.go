@@ -13,7 +13,10 @@ import (
 	"github.com/engram-stream/engram/client"
 )
 
-const defaultAddress = "127.0.0.1:7320"
+const (
+	defaultPort    = "7320"
+	defaultAddress = "127.0.0.1:" + defaultPort
+)
 
 // environment is what a subcommand may touch of the outside, and the flags that all share.
 type environment struct {
@@ -27,7 +30,11 @@ type environment struct {
 func (e *environment) printer() *printer { return &printer{out: e.stdout, json: e.json} }
 
 func (e *environment) client() (*client.Client, error) {
-	c, err := client.New(e.address)
+	address, err := withPort(e.address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(address)
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
@@ -103,7 +110,7 @@ func (e *environment) addAddress(cmd *cobra.Command) {
 	if address == "" {
 		address = defaultAddress
 	}
-	cmd.Flags().StringVar(&e.address, "address", address, "the server (or ENGRAM_ADDRESS)")
+	cmd.Flags().StringVar(&e.address, "address", address, "the server, host or host:port or URL (or ENGRAM_ADDRESS)")
 }
 
 // rejectedExit turns a rejection into its exit code, after the counts were printed.

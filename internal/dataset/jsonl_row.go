@@ -168,6 +168,15 @@ func number(raw []byte) (float32, error) {
 	return float32(f), nil
 }
 
+// ParseVector reads a JSON list of numbers. The error says in words what it is instead.
+func ParseVector(text []byte) ([]float32, error) {
+	text = bytes.TrimSpace(text)
+	if !json.Valid(text) {
+		return nil, errors.New("not valid JSON; want a list of numbers, such as [0.1, 0.2]")
+	}
+	return vector(text)
+}
+
 // vector reads a list of numbers. It is valid JSON already, so that commas separate numbers, or what number refuses: this
 // is several times faster than encoding/json, and vectors are most of a file.
 func vector(raw []byte) ([]float32, error) {
