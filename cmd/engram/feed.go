@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -139,19 +138,10 @@ func (f *feed) decided(number uint64) {
 	f.notice(f.held.committed(number))
 }
 
-// notice writes a line to standard error, or a document of its own there for machines.
 func (f *feed) notice(line string) {
-	if line == "" {
-		return
+	if line != "" {
+		f.bar.say(f.env.notice(line))
 	}
-	if f.env.json {
-		b, err := json.Marshal(map[string]string{"notice": line})
-		if err != nil {
-			return
-		}
-		line = string(b)
-	}
-	f.bar.say(line)
 }
 
 func observation(r *dataset.Row) client.Observation {

@@ -28,6 +28,18 @@ func (p *printer) print(v any, human func(w io.Writer)) error {
 	return text.Flush()
 }
 
+// notice renders a line for standard error, which is a JSON document of its own for machines.
+func (e *environment) notice(line string) string {
+	if !e.json {
+		return "engram: " + line
+	}
+	b, err := json.Marshal(map[string]string{"notice": line})
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
 // table writes rows in aligned columns under a header.
 func table(w io.Writer, header []string, rows [][]string) {
 	t := tabwriter.NewWriter(w, 2, 4, 2, ' ', 0)

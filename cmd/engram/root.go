@@ -11,11 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/engram-stream/engram/client"
+	"github.com/engram-stream/engram/internal/app"
 )
 
 const (
 	defaultPort    = "7320"
 	defaultAddress = "127.0.0.1:" + defaultPort
+
+	addressVariable = "ENGRAM_ADDRESS"
 )
 
 // environment is what a subcommand may touch of the outside, and the flags that all share.
@@ -70,6 +73,11 @@ func newRootCommand(env *environment) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) {
+			for _, warning := range app.MisspeltVariables(os.Environ(), addressVariable) {
+				fmt.Fprintln(env.stderr, env.notice("warning: "+warning))
+			}
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
@@ -106,11 +114,11 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 func (e *environment) addAddress(cmd *cobra.Command) {
-	address := os.Getenv("ENGRAM_ADDRESS")
+	address := os.Getenv(addressVariable)
 	if address == "" {
 		address = defaultAddress
 	}
-	cmd.Flags().StringVar(&e.address, "address", address, "the server, host or host:port or URL (or ENGRAM_ADDRESS)")
+	cmd.Flags().StringVar(&e.address, "address", address, "the server, host or host:port or URL (or "+addressVariable+")")
 }
 
 // rejectedExit turns a rejection into its exit code, after the counts were printed.

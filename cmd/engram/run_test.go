@@ -50,3 +50,11 @@ func TestExitCodeOfARefusal(t *testing.T) {
 	r := engram(t, "recall", "s", "--vector", "[1]", "--address", "127.0.0.1:1")
 	assert.Equal(t, exitUnreachable, r.code, r.stderr)
 }
+
+func TestAMisspeltVariableIsAWarning(t *testing.T) {
+	t.Setenv("ENGRAM_ADRESS", "here")
+	r := engram(t, "version")
+	assert.Equal(t, exitOK, r.code)
+	assert.Equal(t, "engram: warning: the environment variable ENGRAM_ADRESS sets nothing; did you mean \"ENGRAM_ADDRESS\"?\n", r.stderr)
+	assert.Contains(t, engram(t, "version", "--json").stderr, `{"notice":"warning: the environment variable`)
+}
