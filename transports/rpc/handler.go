@@ -31,7 +31,7 @@ func (s *Source) Handler(o Options) http.Handler {
 	shared := []connect.HandlerOption{
 		connect.WithReadMaxBytes(o.Limits.MessageBytes), gzipUpTo(o.Limits.MessageBytes),
 		connect.WithInterceptors(errorInterceptor{}, validation{}),
-		connect.WithRecover(recovered(s.services.Logger)),
+		connect.WithRecover(recovered(s.services.Logger)), connect.WithCodec(protobuf{}),
 	}
 	for _, name := range jsonNames {
 		shared = append(shared, connect.WithCodec(strictJSON{name: name}))
