@@ -52,9 +52,9 @@ func TestExitCodeOfARefusal(t *testing.T) {
 }
 
 func TestAMisspeltVariableIsAWarning(t *testing.T) {
-	t.Setenv("ENGRAM_ADRESS", "here")
+	t.Setenv("ENGRAM_ADDRESSES", "here")
 	r := engram(t, "version")
 	assert.Equal(t, exitOK, r.code)
-	assert.Equal(t, "engram: warning: the environment variable ENGRAM_ADRESS sets nothing; did you mean \"ENGRAM_ADDRESS\"?\n", r.stderr)
+	assert.Equal(t, "engram: warning: the environment variable ENGRAM_ADDRESSES sets nothing; did you mean \"ENGRAM_ADDRESS\"?\n", r.stderr)
 	assert.Contains(t, engram(t, "version", "--json").stderr, `{"notice":"warning: the environment variable`)
 }
