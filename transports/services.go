@@ -20,6 +20,12 @@ type Journal interface {
 	EndSession(ctx context.Context, id string, epoch uint64) error
 	// DetachSession starts the session's time to live; an older epoch than the session's changes nothing.
 	DetachSession(id string, epoch uint64)
+	// DismissSession ends a session whatever its epoch; that is durable when it returns. No token: an operator asks.
+	DismissSession(ctx context.Context, id string, token []byte) (session.Status, error)
+	// Session and ListSessions tell what is durable of sessions; listed are up to limit with ids above after, in ascending
+	// order, of one space unless that is empty.
+	Session(id string, token []byte) (session.Status, error)
+	ListSessions(ctx context.Context, space, after string, limit int) ([]session.Status, error)
 	JournalStats() (committed uint64, attached, detached int)
 }
 

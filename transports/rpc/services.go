@@ -95,14 +95,14 @@ func (adminService) DeleteSpace(context.Context, *connect.Request[engramv1.Delet
 	return nil, unbuilt("AdminService.DeleteSpace")
 }
 
-func (adminService) GetSession(context.Context, *connect.Request[engramv1.GetSessionRequest]) (*connect.Response[engramv1.GetSessionResponse], error) {
-	return nil, unbuilt("AdminService.GetSession")
+func (a adminService) GetSession(ctx context.Context, r *connect.Request[engramv1.GetSessionRequest]) (*connect.Response[engramv1.GetSessionResponse], error) {
+	return answer(ctx, r, a.server.GetSession)
 }
 
-func (adminService) ListSessions(context.Context, *connect.Request[engramv1.ListSessionsRequest]) (*connect.Response[engramv1.ListSessionsResponse], error) {
-	return nil, unbuilt("AdminService.ListSessions")
+func (a adminService) ListSessions(ctx context.Context, r *connect.Request[engramv1.ListSessionsRequest]) (*connect.Response[engramv1.ListSessionsResponse], error) {
+	return answer(ctx, r, a.server.ListSessions)
 }
 
-func (adminService) EndSession(context.Context, *connect.Request[engramv1.EndSessionRequest]) (*connect.Response[engramv1.EndSessionResponse], error) {
-	return nil, unbuilt("AdminService.EndSession")
+func (a adminService) EndSession(ctx context.Context, r *connect.Request[engramv1.EndSessionRequest]) (*connect.Response[engramv1.EndSessionResponse], error) {
+	return answer(ctx, r, a.server.EndSession)
 }
