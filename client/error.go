@@ -21,8 +21,8 @@ var (
 	ErrClosed = errors.New("the session is closed")
 	// ErrFenced ends a session that another program has resumed. There is one writer a session, and the newer wins.
 	ErrFenced = errors.New("another program has taken the session over")
-	// ErrSessionExpired ends a session that the server no longer knows: its time ran out, or its data is gone.
-	// Open a new one, and send again what was not committed; observations with an explicit ID replace themselves.
+	// ErrSessionExpired ends a session that the server no longer knows: its time ran out, an operator has ended it, or its
+	// data is gone. Open a new one, and send again what was not committed; observations with an explicit ID replace themselves.
 	ErrSessionExpired = errors.New("the session is unknown to the server, or expired")
 	// ErrServerBehind ends a session whose server has less than it once acknowledged: its disk was restored from an
 	// older copy. The message has both numbers; whether to go on in a new session is for you to decide.

@@ -126,7 +126,7 @@ func TestAnEndThatRaces(t *testing.T) {
 	s := startServer(t, t.TempDir())
 	admin := engramv1connect.NewAdminServiceClient(h2c(t), "http://"+s.Address())
 	var stored uint64
-	const rounds = 60
+	const rounds = 30
 	for round := range rounds {
 		f, w := join(t, s, faces())
 		f.observe(1, seen("first", 1, 0))
