@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -21,7 +20,6 @@ type recallFlags struct {
 	like     string
 	limit    int
 	minScore float32
-	timeout  time.Duration
 }
 
 func newRecallCommand(env *environment) *cobra.Command {
@@ -42,7 +40,7 @@ func newRecallCommand(env *environment) *cobra.Command {
 	cmd.Flags().StringVar(&f.like, "like", "", "take the embedding of this memory as the query")
 	cmd.Flags().IntVar(&f.limit, "limit", 10, "hits at most, 1 to 10000")
 	cmd.Flags().Float32Var(&f.minScore, "min-score", 0, "leave out hits below this score")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	env.addTimeout(cmd)
 	return cmd
 }
 
@@ -56,29 +54,21 @@ func (f *recallFlags) check(space string) error {
 	if (f.vector == "") == (f.like == "") {
 		return usageError("give one of --vector and --like (see: engram recall --help)")
 	}
-	return checkPositive("--timeout", f.timeout)
+	return nil
 }
 
 func recall(ctx context.Context, env *environment, space string, f *recallFlags, bounded bool) error {
 	if err := f.check(space); err != nil {
 		return err
 	}
-	c, err := env.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	start := time.Now()
-	answer, err := f.ask(ctx, env, c, space, bounded)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w (--timeout %v)", err, f.timeout)
-	}
-	if err != nil {
-		return err
-	}
-	return env.printer().print(newRecallReport(space, answer, time.Since(start)), func(w io.Writer) { printHits(w, answer) })
+	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		start := time.Now()
+		answer, err := f.ask(ctx, env, c, space, bounded)
+		if err != nil {
+			return err
+		}
+		return env.printer().print(newRecallReport(space, answer, time.Since(start)), func(w io.Writer) { printHits(w, answer) })
+	})
 }
 
 func (f *recallFlags) ask(ctx context.Context, env *environment, c *client.Client, space string, bounded bool) (*client.Recall, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,7 @@ type environment struct {
 	stderr  io.Writer
 	json    bool
 	address string
+	timeout time.Duration
 }
 
 func (e *environment) printer() *printer { return &printer{out: e.stdout, json: e.json} }
@@ -85,7 +87,7 @@ func newRootCommand(env *environment) *cobra.Command {
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
 	root.AddCommand(
 		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env),
-		newValidateCommand(env), newVersionCommand(env), newExitCodesTopic(),
+		newSpacesCommand(env), newSessionsCommand(env), newValidateCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)
 	return root
 }
@@ -119,6 +121,29 @@ func (e *environment) addAddress(cmd *cobra.Command) {
 		address = defaultAddress
 	}
 	cmd.Flags().StringVar(&e.address, "address", address, "the server, host or host:port or URL (or "+addressVariable+")")
+}
+
+func (e *environment) addTimeout(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&e.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+}
+
+// ask makes a client for one question to the server, which has until the time-out.
+func (e *environment) ask(ctx context.Context, question func(context.Context, *client.Client) error) error {
+	if err := checkPositive("--timeout", e.timeout); err != nil {
+		return err
+	}
+	c, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	err = question(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w (--timeout %v)", err, e.timeout)
+	}
+	return err
 }
 
 // rejectedExit turns a rejection into its exit code, after the counts were printed.

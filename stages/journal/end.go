@@ -120,5 +120,7 @@ func (se *sess) checkOwner(token []byte, op string) error {
 	return nil
 }
 
-// gone is sessionGone in the words of who asks for a session by its id.
-func gone(id, op string) error { return sessionGone(id).WithOp(op).WithField("session_id") }
+// gone is sessionGone to who asks for a session that need not be his own.
+func gone(id, op string) error {
+	return sessionGone(id).WithOp(op).WithField("").WithHint("ListSessions tells which there are")
+}
