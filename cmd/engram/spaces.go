@@ -62,7 +62,7 @@ func (r *spacesReport) write(w io.Writer) {
 	for i, s := range r.Spaces {
 		rows[i] = []string{
 			s.Name, strconv.Itoa(s.Dimension), s.Metric, strconv.FormatUint(s.Memories, 10), strconv.FormatUint(s.Version, 10),
-			s.CreatedAt.Local().Format(time.DateTime),
+			s.CreatedAt.UTC().Format(time.RFC3339),
 		}
 	}
 	table(w, []string{"SPACE", "DIMENSION", "METRIC", "MEMORIES", "VERSION", "CREATED"}, rows)

@@ -77,7 +77,7 @@ func TestSessionsAreSeenAndEndedByOperators(t *testing.T) {
 		one, err := getSession(t, admin, first.GetSessionId(), first.GetResumeToken())
 		require.NoError(t, err)
 		assert.Equal(t, engramv1.Session_STATE_ATTACHED, one.GetState())
-		assert.EqualValues(t, []uint64{1, 3}, []uint64{one.GetEpoch(), one.GetCommittedThrough()})
+		assert.Equal(t, []uint64{1, 3}, []uint64{one.GetEpoch(), one.GetCommittedThrough()})
 		_, err = getSession(t, admin, first.GetSessionId(), second.GetResumeToken())
 		requireRefused(t, err, connect.CodePermissionDenied, "WRONG_TOKEN")
 		_, err = endSession(t, admin, first.GetSessionId(), []byte("guess"))

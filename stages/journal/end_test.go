@@ -102,12 +102,12 @@ func dismiss(ctx context.Context, s *Store, id string) <-chan error {
 }
 
 // requireHeldOff checks that an attachment is told to wait, and loses nothing.
-func requireHeldOff(t *testing.T, s *Store, from *session.Attachment, next uint64) {
+func requireHeldOff(t *testing.T, s *Store, from *session.Attachment, expected uint64) {
 	t.Helper()
-	v := offered(s, observation(from, next, 3))
+	v := offered(s, observation(from, expected, 3))
 	require.NotNil(t, v.refusal)
 	require.Equal(t, session.Nacked, v.refusal.Verdict)
-	require.Equal(t, next, v.refusal.Expected)
+	require.Equal(t, expected, v.refusal.Expected)
 	require.True(t, v.refusal.Late)
 }
 

@@ -53,7 +53,7 @@ func TestIDListIsASortedSet(t *testing.T) {
 				require.Equal(t, append([]string{}, want[from:min(from+limit, len(want))]...), append([]string{}, l.after(after, limit)...))
 			},
 			"": func(t *rapid.T) {
-				require.Equal(t, len(want), len(l.after("", len(want)+1)))
+				require.Len(t, l.after("", len(want)+1), len(want))
 				for _, c := range l.chunks {
 					require.NotEmpty(t, c)
 					require.LessOrEqual(t, len(c), maxChunk)

@@ -141,7 +141,7 @@ func TestOnlyWhatIsDurableIsTold(t *testing.T) {
 			require.Equal(t, before, after)
 			return
 		}
-		require.EqualValues(t, []uint64{2, 3}, []uint64{after.Epoch, after.Committed})
+		require.Equal(t, []uint64{2, 3}, []uint64{after.Epoch, after.Committed})
 		require.Len(t, pages(t, s, "", 1), 2)
 	})
 }
