@@ -97,6 +97,8 @@ func TestOperatorsCommandsFailWithTheirCodes(t *testing.T) {
 		"sessions, no server": {[]string{"sessions", "--address", nowhere}, 3, "engram serve"},
 		"end, no server":      {[]string{"sessions", "end", "s1", "--json", "--address", nowhere}, 3, `"exit_code": 3`},
 		"spaces takes none":   {[]string{"spaces", "faces"}, 2, "faces"},
+		"no such space name":  {[]string{"sessions", "--space", "No Way"}, 2, "No Way"},
+		"no time":             {[]string{"spaces", "--timeout", "0s"}, 2, "--timeout"},
 		"sessions takes none": {[]string{"sessions", "stop"}, 2, "stop"},
 		"end takes one":       {[]string{"sessions", "end"}, 2, "usage: engram sessions end ID"},
 	} {
