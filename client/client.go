@@ -65,12 +65,13 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		// Vectors hardly compress; asking for gzip would cost both ends CPU for nothing.
 		connect.WithAcceptCompression("gzip", nil, nil),
 	}
+	calls := explained{to: set.http, address: u.Host}
 	return &Client{
 		address: u.Host,
 		http:    set.http,
-		memory:  engramv1connect.NewMemoryServiceClient(set.http, base, rpc...),
-		admin:   engramv1connect.NewAdminServiceClient(set.http, base, rpc...),
-		flow:    engramv1connect.NewFlowServiceClient(set.http, base, rpc...),
+		memory:  engramv1connect.NewMemoryServiceClient(calls, base, rpc...),
+		admin:   engramv1connect.NewAdminServiceClient(calls, base, rpc...),
+		flow:    engramv1connect.NewFlowServiceClient(calls, base, rpc...),
 	}, nil
 }
 

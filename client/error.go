@@ -21,12 +21,15 @@ var (
 	ErrClosed = errors.New("the session is closed")
 	// ErrFenced ends a session that another program has resumed. There is one writer a session, and the newer wins.
 	ErrFenced = errors.New("another program has taken the session over")
-	// ErrSessionExpired ends a session that the server no longer knows: its time ran out, or its data is gone.
-	// Open a new one, and send again what was not committed; observations with an explicit ID replace themselves.
+	// ErrSessionExpired ends a session that the server no longer knows: its time ran out, an operator has ended it, or its
+	// data is gone. Open a new one, and send again what was not committed; observations with an explicit ID replace themselves.
 	ErrSessionExpired = errors.New("the session is unknown to the server, or expired")
 	// ErrServerBehind ends a session whose server has less than it once acknowledged: its disk was restored from an
 	// older copy. The message has both numbers; whether to go on in a new session is for you to decide.
 	ErrServerBehind = errors.New("the server has lost what it had acknowledged")
+	// ErrUnreachable is the failure to reach the server at all: nothing answers at its address. A server that answers,
+	// and cannot do what was asked, is not unreachable, whatever its code.
+	ErrUnreachable = errors.New("the server cannot be reached")
 )
 
 // reasons ties each of the errors above to the Reason of an *Error.
@@ -35,6 +38,7 @@ var reasons = map[error]string{
 	ErrFenced:         "FENCED",
 	ErrSessionExpired: "SESSION_EXPIRED",
 	ErrServerBehind:   "COMMITTED_AHEAD",
+	ErrUnreachable:    "UNREACHABLE",
 }
 
 // Error is the failure of a call or of a session.
@@ -74,7 +78,8 @@ func (e *Error) because(message string) *Error {
 // Unwrap returns the cause, so that errors.Is(err, context.DeadlineExceeded) holds where a deadline ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether e is one of the package's errors: ErrClosed, ErrFenced, ErrSessionExpired, ErrServerBehind.
+// Is reports whether e is one of the package's errors: ErrClosed, ErrFenced, ErrSessionExpired, ErrServerBehind,
+// ErrUnreachable.
 func (e *Error) Is(target error) bool {
 	reason, ok := reasons[target]
 	return ok && e.Reason == reason
@@ -145,7 +150,12 @@ func (c *Client) failure(op string, err error) error {
 
 func (c *Client) describe(op string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+		if e.Op != "" {
+			return e
+		}
+		named := *e
+		named.Op = op
+		return &named
 	}
 	e := &Error{Op: op, Code: connect.CodeOf(err), Message: err.Error(), cause: err}
 	if ce, ok := errors.AsType[*connect.Error](err); ok {
@@ -154,11 +164,11 @@ func (c *Client) describe(op string, err error) *Error {
 	}
 	switch dial, ok := errors.AsType[*net.OpError](err); {
 	case ok && dial.Op == "dial":
-		e.Code = connect.CodeUnavailable
+		e.Code, e.Reason = connect.CodeUnavailable, reasons[ErrUnreachable]
 		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", c.address, dial.Err)
-	case errors.Is(err, context.DeadlineExceeded) && e.Code != connect.CodeDeadlineExceeded:
+	case errors.Is(err, context.DeadlineExceeded): // this side's own; a server's has no cause
 		e.Code = connect.CodeDeadlineExceeded
-		e.Message = fmt.Sprintf("no answer from %s in time: %v", c.address, err)
+		e.Message = fmt.Sprintf("no answer from %s in time", c.address)
 	case errors.Is(err, context.Canceled):
 		e.Code = connect.CodeCanceled
 	case errors.Is(err, io.EOF):

@@ -39,7 +39,7 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 	st.ctx, st.cancel = context.WithCancelCause(s.ctx)
 	unlink := context.AfterFunc(ctx, func() { st.cancel(context.Cause(ctx)) })
 	timer := time.AfterFunc(welcomeTimeout, func() {
-		st.cancel(&Error{Op: "open session", Code: connect.CodeUnavailable, Message: fmt.Sprintf(
+		st.cancel(&Error{Op: "open session", Code: connect.CodeUnavailable, Reason: reasons[ErrUnreachable], Message: fmt.Sprintf(
 			"%s did not answer within %v", s.client.address, welcomeTimeout)})
 	})
 	st.wire = s.dial(st.ctx) //nolint:contextcheck // a stream outlives the call that opens it

@@ -157,6 +157,7 @@ func TestNobodyListening(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, connect.CodeUnavailable, e.Code)
 	assert.True(t, e.Retryable())
+	require.ErrorIs(t, err, ErrUnreachable)
 	assert.EqualError(t, err, "engram: open session: cannot reach "+f.address+
 		": connect: connection refused (is the server running? start one with: engram serve)")
 	_, err = c.Recall(ctx, "notes", Query{})

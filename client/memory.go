@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"iter"
 
 	"connectrpc.com/connect"
 
@@ -31,6 +32,11 @@ type ForgetOption interface{ applyForget(*engramv1.ForgetRequest) }
 // GetOption changes a Client.Get.
 type GetOption interface{ applyGet(*engramv1.GetRequest) }
 
+// ListOption changes a Client.List.
+type ListOption interface {
+	applyList(*engramv1.ListMemoriesRequest)
+}
+
 // RequestID names a call, at most 64 characters. A call that is made again under its name, because the answer was
 // lost, is applied once. The server remembers names for some minutes.
 type RequestID string
@@ -43,10 +49,11 @@ type DryRun struct{}
 
 func (DryRun) applyForget(r *engramv1.ForgetRequest) { r.DryRun = true }
 
-// WithEmbedding makes Client.Get return the embeddings too.
+// WithEmbedding makes Client.Get and Client.List return the embeddings too.
 type WithEmbedding struct{}
 
-func (WithEmbedding) applyGet(r *engramv1.GetRequest) { r.IncludeEmbedding = true }
+func (WithEmbedding) applyGet(r *engramv1.GetRequest)           { r.IncludeEmbedding = true }
+func (WithEmbedding) applyList(r *engramv1.ListMemoriesRequest) { r.IncludeEmbedding = true }
 
 // Observe stores up to 1,024 observations and returns once they are durable and found by recall. A space that does
 // not exist is made, its dimension taken from the first embedding. For a stream of them, Open a Session: it is an order
@@ -112,6 +119,33 @@ func (c *Client) Get(ctx context.Context, space string, ids []string, opts ...Ge
 		out.Found = append(out.Found, decodeMemory(h))
 	}
 	return out, nil
+}
+
+// List yields the memories of a space by rising version, with content and metadata; WithEmbedding adds the embeddings. It
+// reads page by page, each as of then: a memory that is replaced meanwhile may come again, under its new version. After an
+// error, which is yielded with an empty memory, it ends.
+func (c *Client) List(ctx context.Context, space string, opts ...ListOption) iter.Seq2[Memory, error] {
+	return func(yield func(Memory, error) bool) {
+		req := &engramv1.ListMemoriesRequest{Space: space}
+		for _, o := range opts {
+			o.applyList(req)
+		}
+		for {
+			res, err := c.memory.ListMemories(ctx, connect.NewRequest(req))
+			if err != nil {
+				yield(Memory{}, c.failure("list", err))
+				return
+			}
+			for _, h := range res.Msg.GetMemories() {
+				if !yield(decodeMemory(h), nil) {
+					return
+				}
+			}
+			if req.PageToken = res.Msg.GetNextPageToken(); req.PageToken == "" {
+				return
+			}
+		}
+	}
 }
 
 // Forgotten is the answer to Client.Forget.

@@ -29,11 +29,7 @@ func (s *Server) CreateSpace(ctx context.Context, r *engramv1.CreateSpaceRequest
 
 // ListSpaces pages through the spaces by name; the page token is the last name of the page before.
 func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*engramv1.ListSpacesResponse, error) {
-	size := int(r.GetPageSize())
-	if size == 0 {
-		size = defaultPageSize
-	}
-	size = min(size, maxPageSize)
+	size := pageSize(r.GetPageSize())
 	spaces := s.Journal.Get().ListSpaces(r.GetPageToken(), size+1)
 	response := &engramv1.ListSpacesResponse{}
 	if len(spaces) > size {
@@ -44,6 +40,13 @@ func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*
 		response.Spaces = append(response.Spaces, s.spaceToWire(space))
 	}
 	return response, nil
+}
+
+func pageSize(asked uint32) int {
+	if asked == 0 {
+		return defaultPageSize
+	}
+	return int(min(asked, maxPageSize))
 }
 
 // GetStats counts the whole server, or one space. The queue is the process's either way.

@@ -127,6 +127,9 @@ type journal struct {
 	detached []string
 	ended    []string
 	next     int
+	listed   []session.Status // what ListSessions pages through, by id
+	ending   error            // what EndSession fails with
+	granted  func(id string)  // called when a session has been opened, before its stream learns of it; may be nil
 }
 
 func newJournal() *journal {
@@ -160,6 +163,14 @@ func (j *journal) CreateSpace(_ context.Context, s memory.Space) (memory.Space, 
 }
 
 func (j *journal) OpenSession(_ context.Context, r session.OpenRequest) (session.Grant, error) {
+	g, err := j.open(r)
+	if err == nil && j.granted != nil {
+		j.granted(g.SessionID)
+	}
+	return g, err
+}
+
+func (j *journal) open(r session.OpenRequest) (session.Grant, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.SessionID == "" {
@@ -173,7 +184,7 @@ func (j *journal) OpenSession(_ context.Context, r session.OpenRequest) (session
 	}
 	g := j.sessions[r.SessionID]
 	if g == nil {
-		return session.Grant{}, fault.New(fault.NotFound, "unknown or expired").WithReason("SESSION_EXPIRED")
+		return session.Grant{}, errUnknown()
 	}
 	g.Epoch++
 	g.Resumed, g.Token = true, nil
@@ -183,8 +194,52 @@ func (j *journal) OpenSession(_ context.Context, r session.OpenRequest) (session
 func (j *journal) EndSession(_ context.Context, id string, _ uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.ending != nil {
+		return j.ending
+	}
 	j.ended = append(j.ended, id)
 	return nil
+}
+
+func (j *journal) DismissSession(_ context.Context, id string, _ []byte) (session.Status, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	g := j.sessions[id]
+	if g == nil {
+		return session.Status{}, errUnknown()
+	}
+	delete(j.sessions, id)
+	return session.Status{
+		SessionID: id, Space: g.Space.Name, State: session.Ended, Epoch: g.Epoch, Committed: g.Committed, Version: g.Version,
+	}, nil
+}
+
+func (j *journal) Session(id string, token []byte) (session.Status, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	g := j.sessions[id]
+	switch {
+	case g == nil:
+		return session.Status{}, errUnknown()
+	case len(token) > 0 && string(token) != "token":
+		return session.Status{}, fault.New(fault.PermissionDenied, "not its token")
+	}
+	return session.Status{
+		SessionID: id, Space: g.Space.Name, State: session.Attached, Epoch: g.Epoch, Committed: g.Committed, Version: g.Version,
+	}, nil
+}
+
+func (j *journal) ListSessions(_ context.Context, space, after string, limit int) (page []session.Status, err error) {
+	for _, st := range j.listed {
+		if st.SessionID > after && (space == "" || st.Space == space) && len(page) < limit {
+			page = append(page, st)
+		}
+	}
+	return page, nil
+}
+
+func errUnknown() error {
+	return fault.New(fault.NotFound, "unknown or expired").WithReason("SESSION_EXPIRED")
 }
 
 func (j *journal) DetachSession(id string, epoch uint64) {
@@ -215,6 +270,10 @@ func (x *index) Recall(ctx context.Context, _ string, q memory.Query) (memory.Re
 
 func (x *index) Get(_ context.Context, _ string, ids []string, _ bool, _ memory.Hold) ([]memory.Hit, []string, error) {
 	return []memory.Hit{{ID: ids[0]}}, ids[1:], nil
+}
+
+func (x *index) List(context.Context, string, memory.Version, int, bool, memory.Hold) (page []memory.Hit, last memory.Version, more bool, err error) {
+	return nil, 0, false, nil
 }
 
 func (x *index) Match(_ context.Context, _ string, ids []string) (uint64, error) {

@@ -58,20 +58,13 @@ func (s *Server) open(ctx context.Context, conn Conn, hello *engramv1.Hello) (*s
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.awaitPublished(ctx, grant); err != nil {
+	// What a Welcome calls committed is findable too.
+	if err := s.awaitPublished(ctx, grant.Space.Name, grant.Version); err != nil {
 		s.Journal.Get().DetachSession(grant.SessionID, grant.Epoch)
 		return nil, nil, err
 	}
 	st := newStream(ctx, s, conn, grant, hello)
 	return st, s.welcome(st, grant, hello), nil
-}
-
-// awaitPublished waits until what a Welcome calls committed is findable too.
-func (s *Server) awaitPublished(ctx context.Context, grant session.Grant) error {
-	if grant.Version == 0 {
-		return nil
-	}
-	return s.Index.Get().WaitPublished(ctx, grant.Space.Name, grant.Version)
 }
 
 func (s *Server) welcome(st *stream, grant session.Grant, hello *engramv1.Hello) *engramv1.Welcome {

@@ -176,6 +176,15 @@ func (h *Hub) detach(st *stream) (served bool) {
 	return true
 }
 
+// end ends the stream that serves a session, for the session is over.
+func (h *Hub) end(sessionID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if st := h.live[sessionID]; st != nil {
+		st.end()
+	}
+}
+
 // attached counts live sessions, for the shares of the budget.
 func (h *Hub) attached() int {
 	h.mu.Lock()

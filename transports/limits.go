@@ -35,7 +35,7 @@ const (
 	maxViolations        = 8       // of a request that are told
 	maxTraceparent       = 55      // bytes of a W3C traceparent
 
-	maxPageSize      = 1000 // spaces in a page
+	maxPageSize      = 1000 // spaces, sessions or memories, in a page
 	defaultPageSize  = 100
 	maxTalliedSpaces = 100_000 // spaces with verdict counts of their own; beyond, only the totals count them
 )

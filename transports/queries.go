@@ -2,6 +2,7 @@ package transports
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
@@ -40,6 +41,34 @@ func (s *Server) Get(ctx context.Context, r *engramv1.GetRequest) (*engramv1.Get
 		return nil, err
 	}
 	return &engramv1.GetResponse{Memories: hitsToWire(found), Missing: missing}, nil
+}
+
+// ListMemories pages through a space by version; the page token is the last version looked at.
+func (s *Server) ListMemories(ctx context.Context, r *engramv1.ListMemoriesRequest) (*engramv1.ListMemoriesResponse, error) {
+	if r.GetFilter() != nil {
+		return nil, unbuilt("filter")
+	}
+	var after uint64
+	if token := r.GetPageToken(); token != "" {
+		var err error
+		if after, err = strconv.ParseUint(token, 36, 64); err != nil {
+			return nil, fault.New(fault.InvalidArgument, "the page token is not one of ours").WithField("page_token").
+				WithReason("INVALID_PAGE_TOKEN").WithHint("send next_page_token of the page before, or none for the first")
+		}
+	}
+	size := int(r.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	page, last, more, err := s.Index.Get().List(ctx, r.GetSpace(), memory.Version(after), min(size, maxPageSize), r.GetIncludeEmbedding(), holdOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	response := &engramv1.ListMemoriesResponse{Memories: hitsToWire(page)}
+	if more {
+		response.NextPageToken = strconv.FormatUint(uint64(last), 36)
+	}
+	return response, nil
 }
 
 // requireSpace says how to get a space that does not exist.

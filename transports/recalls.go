@@ -2,11 +2,8 @@ package transports
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
-
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
@@ -65,29 +62,20 @@ func (r *recalls) stopAll(cause error) {
 	}
 }
 
-// recallRun is one recall at work.
+// recallRun is one recall at work on a stream.
 type recallRun struct {
-	st        *stream
-	id        uint64
-	query     memory.Query
-	chunkHits int
-	began     time.Time
-
-	scanned int
-	sent    int // hits handed to the writer
+	st *stream
+	recallAnswer
 }
 
 // recall starts a recall on a goroutine of its own. The reader goes on: only a client that reads nothing, or that
 // breaks the protocol, loses its stream here.
 func (st *stream) recall(ctx context.Context, op *engramv1.RecallOp) error {
-	run := &recallRun{st: st, id: op.GetRecallId(), began: time.Now(), chunkHits: int(op.GetQuery().GetChunkSize())}
+	run := &recallRun{st: st, recallAnswer: recallAnswer{id: op.GetRecallId(), began: time.Now()}}
 	if run.id == 0 {
 		return badFrame("recall.recall_id", "ids begin at 1")
 	}
-	if run.chunkHits == 0 {
-		run.chunkHits = defaultChunkHits
-	}
-	if err := run.parse(op); err != nil {
+	if err := run.parse(op, op.GetQuery(), st.server.limits.RecallLimit); err != nil {
 		return st.refuseRecall(run, err)
 	}
 	ctx, refused, violation := st.recalls.begin(ctx, run.id)
@@ -105,18 +93,9 @@ func (st *stream) recall(ctx context.Context, op *engramv1.RecallOp) error {
 	return nil
 }
 
-func (r *recallRun) parse(op *engramv1.RecallOp) error {
-	if err := Validate(op); err != nil {
-		return err
-	}
-	query, err := queryFromWire(op.GetQuery(), r.st.server.limits.RecallLimit)
-	r.query = query
-	return err
-}
-
 // refuseRecall answers without waiting, on the reader's goroutine.
 func (st *stream) refuseRecall(run *recallRun, err error) error {
-	if st.hits.tryPush(run.done(err)) {
+	if st.hits.tryPush(run.doneFrame(err)) {
 		signal(st.hits.ready)
 		return nil
 	}
@@ -130,7 +109,7 @@ func (r *recallRun) run(ctx context.Context) {
 		err = context.Cause(ctx)
 	}
 	r.st.recalls.end(r.id) // before its Done is sent, so that a client which reads Done may use the id again
-	_ = r.st.hits.push(r.st.writing, r.done(err))
+	_ = r.st.hits.push(r.st.writing, r.doneFrame(err))
 }
 
 // answer sends RecallStarted and the chunks. Their size is the query's, cut where a chunk grows too heavy.
@@ -142,67 +121,25 @@ func (r *recallRun) answer(ctx context.Context) error {
 	if err != nil && fault.KindOf(err) != fault.NotFound { // a session's space is made by its first write: empty until then
 		return err
 	}
-	r.scanned = result.Scanned
-	if err := r.st.hits.push(ctx, r.started(result)); err != nil {
+	if err := r.st.hits.push(ctx, r.startedFrame(result)); err != nil {
 		return err
 	}
-	for hits := result.Hits; len(hits) > 0; {
-		n, bytes := chunk(hits, r.chunkHits)
-		if err := r.st.hits.push(ctx, r.chunk(hits[:n], bytes)); err != nil {
-			return err
-		}
-		r.sent += n
-		hits = hits[n:]
-	}
-	return nil
+	return r.chunks(result.Hits, func(hits []memory.Hit, bytes int) error {
+		return r.st.hits.push(ctx, hitFrame{hits: len(hits), bytes: bytes, frame: &engramv1.MemoryFlowResponse{
+			Frame: &engramv1.MemoryFlowResponse_RecallChunk{RecallChunk: r.chunk(hits)},
+		}})
+	})
 }
 
-// chunk returns how many hits the next chunk takes, at least one, and their weight in bytes.
-func chunk(hits []memory.Hit, most int) (n, bytes int) {
-	for n < len(hits) && n < most {
-		weight := hitBytes(&hits[n])
-		if n > 0 && bytes+weight > maxChunkBytes {
-			break
-		}
-		n++
-		bytes += weight
-	}
-	return n, bytes
-}
-
-func (r *recallRun) started(result memory.Result) hitFrame {
+func (r *recallRun) startedFrame(result memory.Result) hitFrame {
 	return hitFrame{hits: 1, bytes: itemOverhead, frame: &engramv1.MemoryFlowResponse{
-		Frame: &engramv1.MemoryFlowResponse_RecallStarted{RecallStarted: &engramv1.RecallStarted{
-			RecallId: r.id, SnapshotVersion: uint64(result.Snapshot), GraphedVersion: uint64(result.Graphed),
-		}},
+		Frame: &engramv1.MemoryFlowResponse_RecallStarted{RecallStarted: r.started(result)},
 	}}
 }
 
-func (r *recallRun) chunk(hits []memory.Hit, bytes int) hitFrame {
-	return hitFrame{hits: len(hits), bytes: bytes, frame: &engramv1.MemoryFlowResponse{
-		Frame: &engramv1.MemoryFlowResponse_RecallChunk{RecallChunk: &engramv1.RecallChunk{
-			RecallId: r.id, Hits: hitsToWire(hits),
-		}},
-	}}
-}
-
-// done ends the recall: with an error, its code, its reason in words, and when to retry.
-func (r *recallRun) done(err error) hitFrame {
-	done := &engramv1.RecallDone{
-		RecallId: r.id, TotalHits: uint32(r.sent), Elapsed: durationpb.New(time.Since(r.began)), TailScanned: uint32(r.scanned),
-	}
-	if err != nil {
-		done.Code, done.Reason = fault.KindOf(err).Code(), brief(err)
-		if f := fault.As(err); f != nil {
-			done.RetryAfter, done.ErrorReason = durationToWire(f.RetryAfter), f.Reason
-		}
-	}
+func (r *recallRun) doneFrame(err error) hitFrame {
+	done := r.done(err)
 	return hitFrame{hits: 1, bytes: itemOverhead + len(done.GetReason()), frame: &engramv1.MemoryFlowResponse{
 		Frame: &engramv1.MemoryFlowResponse_RecallDone{RecallDone: done},
 	}}
-}
-
-// brief renders an error for the wire, cut to maxReason.
-func brief(err error) string {
-	return strings.ToValidUTF8(err.Error()[:min(len(err.Error()), maxReason)], "")
 }

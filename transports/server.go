@@ -76,7 +76,16 @@ func (s *Server) flow(ctx context.Context, conn Conn) error {
 	}
 	s.hub.attach(st)
 	defer st.detach()
+	s.leaveIfEnded(st)
 	return st.serve(welcome)
+}
+
+// leaveIfEnded ends a stream whose session was ended while it was being opened: whoever ended it has told the streams
+// that the hub knew then.
+func (s *Server) leaveIfEnded(st *stream) {
+	if _, err := s.Journal.Get().Session(st.att.SessionID, nil); fault.KindOf(err) == fault.NotFound {
+		st.end()
+	}
 }
 
 func (s *Server) panicked(caught *panics.Recovered) error {

@@ -20,6 +20,12 @@ type Journal interface {
 	EndSession(ctx context.Context, id string, epoch uint64) error
 	// DetachSession starts the session's time to live; an older epoch than the session's changes nothing.
 	DetachSession(id string, epoch uint64)
+	// DismissSession ends a session whatever its epoch; that is durable when it returns. No token: an operator asks.
+	DismissSession(ctx context.Context, id string, token []byte) (session.Status, error)
+	// Session and ListSessions tell what is durable of sessions; listed are up to limit with ids above after, in ascending
+	// order, of one space unless that is empty.
+	Session(id string, token []byte) (session.Status, error)
+	ListSessions(ctx context.Context, space, after string, limit int) ([]session.Status, error)
 	JournalStats() (committed uint64, attached, detached int)
 }
 
@@ -28,6 +34,9 @@ type Index interface {
 	// Recall answers from a snapshot taken after the call began.
 	Recall(ctx context.Context, space string, query memory.Query) (memory.Result, error)
 	Get(ctx context.Context, space string, ids []string, includeEmbedding bool, hold memory.Hold) (found []memory.Hit, missing []string, err error)
+	// List returns up to limit memories after a version, by rising version, and where the next page begins after.
+	List(ctx context.Context, space string, after memory.Version, limit int, includeEmbedding bool, hold memory.Hold) (
+		page []memory.Hit, last memory.Version, more bool, err error)
 	// Match counts the memories that a forget of these ids would remove now.
 	Match(ctx context.Context, space string, ids []string) (uint64, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error

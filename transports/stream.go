@@ -180,6 +180,19 @@ func (st *stream) leave(err error) {
 	st.conn.CloseRead()
 }
 
+// end ends the stream because its session is over. What the client has been told that is accepted is still settled, and
+// told, before the stream ends.
+func (st *stream) end() {
+	st.att.Outbox.GoAway(session.GoAwayEnded, 0)
+	st.leave(errEnded(st.att.SessionID))
+}
+
+func errEnded(sessionID string) *fault.Error {
+	return fault.New(fault.NotFound, "the session has been ended by an operator, or on another connection").
+		WithSubject("session " + sessionID).WithReason("SESSION_EXPIRED").
+		WithHint("what is committed stays; open a new session to go on")
+}
+
 // lost ends the stream because an item found no verdict: its number is taken, so only a resume can make it good.
 func (st *stream) lost(cause error) {
 	if errors.Is(cause, graph.ErrDraining) {
@@ -246,10 +259,10 @@ func (st *stream) closing(goodbye *engramv1.Goodbye) *engramv1.MemoryFlowRespons
 	// What is not settled, or could not be told, a resume can still make good.
 	if goodbye.GetEndSession() && closed.CommittedThrough == closed.FinalSequence {
 		err := st.server.Journal.Get().EndSession(st.ctx, st.att.SessionID, st.att.Epoch)
-		if err != nil {
+		closed.SessionEnded = err == nil || fault.KindOf(err) == fault.NotFound // somebody else has ended it
+		if !closed.SessionEnded {
 			st.logger.Warn("the session could not be ended; it stays resumable", "error", err)
 		}
-		closed.SessionEnded = err == nil
 	}
 	return &engramv1.MemoryFlowResponse{Frame: &engramv1.MemoryFlowResponse_Closed{Closed: closed}}
 }

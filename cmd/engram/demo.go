@@ -62,7 +62,8 @@ func demo(ctx context.Context, env *environment, keep bool) (err error) {
 		if err := report.check(); err != nil || !keep {
 			return err
 		}
-		fmt.Fprintf(env.stderr, demoNext, address, address, address)
+		self := invocation(os.Args[0])
+		fmt.Fprintf(env.stderr, demoNext, self, address, address, self, address)
 		<-ctx.Done()
 		return nil
 	})
@@ -71,9 +72,9 @@ func demo(ctx context.Context, env *environment, keep bool) (err error) {
 const demoNext = `
 The server goes on until you press Ctrl-C; its folder is deleted then. Try, in another terminal:
 
-  go run ./cmd/engram recall fashion --like fashion-00042 --limit 5 --address %s
+  %s recall fashion --like fashion-00042 --limit 5 --address %s
   curl -s http://%s/engram.v1.AdminService/ListSpaces -H 'content-type: application/json' -d '{}'
-  echo '{"id":"mine","content":"my own","embedding":[1,0,0]}' | go run ./cmd/engram observe mine - --address %s
+  echo '{"id":"mine","content":"my own","embedding":[1,0,0]}' | %s observe mine - --address %s
 `
 
 // withServer runs use against a server of our own on a free loopback port, and stops it after.

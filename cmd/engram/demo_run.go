@@ -113,8 +113,9 @@ func (d *demoRun) stream(ctx context.Context) error {
 	return nil
 }
 
-func (d *demoRun) takeAcks(ctx context.Context, sent <-chan demoAck) error {
-	bar := newProgress(d.env.stderr, len(d.rows), "streaming")
+func (d *demoRun) takeAcks(ctx context.Context, sent <-chan demoAck) (err error) {
+	bar := newProgress(d.env.stderr, isTerminal(d.env.stderr), int64(len(d.rows)), "streaming")
+	defer func() { bar.end(err == nil) }()
 	for a := range sent {
 		if err := a.pending.Wait(ctx); err != nil {
 			return err
@@ -122,8 +123,7 @@ func (d *demoRun) takeAcks(ctx context.Context, sent <-chan demoAck) error {
 		if err := d.acks.RecordValue(time.Since(a.sent).Microseconds()); err != nil {
 			return fmt.Errorf("record an ack's latency: %w", err)
 		}
-		d.committed.Add(1)
-		_ = bar.Add(1) // a bar that cannot be drawn is no reason to stop
+		bar.add(d.committed.Add(1))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const exitHelp = `Exit codes:
   0    it worked
   1    it failed; standard error says why
   2    wrong flags, arguments or pipeline
-  3    the server cannot be reached
+  3    the server cannot be reached: nothing answers there
   4    it ran, but the server rejected some observations
   130  interrupted (SIGINT or SIGTERM) before it was done
 `
@@ -59,7 +59,10 @@ func report(err error, asJSON bool, stderr io.Writer) int {
 	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
 		return code
 	}
-	text := strings.TrimPrefix(strings.TrimSpace(err.Error()), "engram: ") // the client's own prefix
+	text := plain(err)
+	if code == exitInterrupted && !strings.HasPrefix(text, "interrupted") {
+		text = "interrupted: " + text
+	}
 	if asJSON {
 		p := printer{out: stderr, json: true}
 		if p.print(map[string]any{"error": text, "exit_code": code}, nil) == nil {
@@ -77,13 +80,14 @@ func exitCode(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}
-	if e, ok := errors.AsType[*client.Error](err); ok {
-		switch e.Code {
-		case connect.CodeUnavailable:
-			return exitUnreachable
-		case connect.CodeInvalidArgument:
-			return exitUsage
-		}
+	if errors.Is(err, client.ErrUnreachable) {
+		return exitUnreachable
+	}
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == connect.CodeInvalidArgument {
+		return exitUsage
 	}
 	return exitFailed
 }
+
+// plain renders an error without the prefix that the client gives its own.
+func plain(err error) string { return strings.TrimPrefix(strings.TrimSpace(err.Error()), "engram: ") }

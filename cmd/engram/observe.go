@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/sourcegraph/conc/pool"
 	"github.com/spf13/cobra"
 
 	"github.com/engram-stream/engram/client"
@@ -15,11 +13,11 @@ import (
 )
 
 const (
-	// pendingRows bounds the rows sent and not yet answered; the session's own buffer bounds them in bytes.
-	pendingRows = 8192
 	// shownRejections bounds the rejections that are spelt out; the rest are counted.
 	shownRejections = 10
 	closeTimeout    = 10 * time.Second
+	// interruptedTimeout is how long what was sent may still get its outcome after Ctrl-C. A second one ends at once.
+	interruptedTimeout = 2 * time.Second
 )
 
 func newObserveCommand(env *environment) *cobra.Command {
@@ -28,7 +26,8 @@ func newObserveCommand(env *environment) *cobra.Command {
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
 			"FILE is JSONL (.jsonl, .ndjson), images in MNIST's format (idx3-ubyte), either with .gz, or - for JSONL from\n" +
 			"standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
-			"and embedding (a list) or embedding_f32 (base64 of little-endian float32).",
+			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Images are named by file and number\n" +
+			"from 0: t10k-images-00017. What has an id that is known replaces it.",
 		Example: "  engram observe notes notes.jsonl\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
 		Args: args(cobra.ExactArgs(2)),
@@ -57,32 +56,36 @@ type rejectionJSON struct {
 }
 
 func observe(ctx context.Context, env *environment, space, file string) error {
-	reader, closer, err := openInput(env, file)
+	if err := checkSpace(space); err != nil {
+		return err
+	}
+	input, err := dataset.Open(file, env.stdin)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
-	defer closer.Close()
+	defer input.Close()
 	c, err := env.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	session, err := c.Open(ctx, space, client.SessionOptions{})
+	feed := newFeed(env, input, file)
+	session, err := c.Open(ctx, space, client.SessionOptions{OnEvent: feed.event})
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	feed := &feed{env: env, session: session, reader: reader, file: file, rejections: []rejectionJSON{}}
-	err = feed.run(ctx)
-	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	_, closeErr := session.Close(closeCtx)
-	if err = errors.Join(err, closeErr); err != nil {
-		return fmt.Errorf("%w (%d observations were committed, as the session %s)", err, feed.committed, session.Ticket().SessionID)
+	err = feed.run(ctx, session)
+	if closeErr := closeSession(ctx, session); err == nil {
+		err = closeErr // otherwise it only says again that the session failed, or what was rejected
+	}
+	id := session.Ticket().SessionID
+	if err != nil {
+		return unfinished(ctx, err, session.Stats(), id)
 	}
 	took := time.Since(start).Seconds()
 	r := observeReport{
-		Space: space, Session: session.Ticket().SessionID, Committed: feed.committed, Rejected: feed.rejected, Rejections: feed.rejections,
+		Space: space, Session: id, Committed: feed.committed, Rejected: feed.rejected, Rejections: feed.rejections,
 		Seconds: took, PerSecond: float64(feed.committed) / took,
 	}
 	if err := env.printer().print(r, func(w io.Writer) { r.write(w) }); err != nil {
@@ -91,117 +94,30 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 	return rejectedExit(feed.rejected)
 }
 
-func (r *observeReport) write(w io.Writer) {
-	fmt.Fprintf(w, "%s committed to %q in %.1f s (%.0f/s), %d rejected\n",
-		plural(r.Committed, "observation"), r.Space, r.Seconds, r.PerSecond, r.Rejected)
-}
-
-func openInput(env *environment, file string) (dataset.Reader, io.Closer, error) {
-	if file == dataset.Stdin {
-		return dataset.NewJSONL("stdin", env.stdin), io.NopCloser(nil), nil
+func closeSession(ctx context.Context, session *client.Session) error {
+	patience := closeTimeout
+	if ctx.Err() != nil {
+		patience = interruptedTimeout
 	}
-	return dataset.Open(file)
-}
-
-// feed sends rows on one goroutine and takes their outcomes on another.
-type feed struct {
-	env     *environment
-	session *client.Session
-	reader  dataset.Reader
-	file    string
-
-	committed, rejected uint64
-	rejections          []rejectionJSON // the first of them
-}
-
-type sentRow struct {
-	line    int
-	pending *client.Pending
-}
-
-// run ends when everything that was sent has its outcome, also when the input turns out bad in the middle.
-func (f *feed) run(ctx context.Context) error {
-	bar := newProgress(f.env.stderr, f.reader.Total(), f.file)
-	sent := make(chan sentRow, pendingRows)
-	sending, stopSending := context.WithCancel(ctx)
-	defer stopSending()
-	p := pool.New().WithErrors().WithFirstError()
-	p.Go(func() error {
-		defer close(sent)
-		return f.send(sending, sent)
-	})
-	p.Go(func() error {
-		defer stopSending()
-		for s := range sent {
-			if err := f.settle(ctx, s); err != nil {
-				return err
-			}
-			_ = bar.Add(1) // a bar that cannot be drawn is no reason to stop
-		}
-		return nil
-	})
-	err := p.Wait()
-	_ = bar.Exit()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_, err := session.Close(closing)
 	return err
 }
 
-func (f *feed) send(ctx context.Context, sent chan<- sentRow) error {
-	for {
-		row, err := f.reader.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		pending, err := f.session.Observe(ctx, observation(&row))
-		if err != nil {
-			return fmt.Errorf("%s:%d: %w", f.name(), row.Line, err)
-		}
-		select {
-		case sent <- sentRow{line: row.Line, pending: pending}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// unfinished says how far it came, and why no further.
+func unfinished(ctx context.Context, err error, s client.SessionStats, session string) error {
+	far := fmt.Sprintf("%s committed, as the session %s", plural(s.Committed, "observation"), session)
+	if s.Buffered > 0 {
+		far += fmt.Sprintf("; %d more not confirmed", s.Buffered)
 	}
+	if ctx.Err() != nil {
+		return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted: %s", far)}
+	}
+	return fmt.Errorf("%w (%s)", err, far)
 }
 
-func observation(r *dataset.Row) client.Observation {
-	return client.Observation{
-		ID: r.ID, Content: r.Content, Metadata: r.Metadata, Embedding: r.Embedding,
-		ObservedAt: r.ObservedAt, Confidence: r.Confidence,
-	}
-}
-
-func (f *feed) settle(ctx context.Context, s sentRow) error {
-	err := s.pending.Wait(ctx)
-	if err == nil {
-		f.committed++
-		return nil
-	}
-	rejection, ok := errors.AsType[*client.RejectedError](err)
-	if !ok {
-		return err
-	}
-	f.rejected++
-	if f.rejected <= shownRejections {
-		f.rejections = append(f.rejections, rejectionJSON{Line: s.line, Field: rejection.Field, Reason: rejection.Reason})
-	}
-	if f.env.json {
-		return nil
-	}
-	switch {
-	case f.rejected <= shownRejections:
-		fmt.Fprintf(f.env.stderr, "%s:%d: rejected: %s: %s\n", f.name(), s.line, rejection.Field, rejection.Reason)
-	case f.rejected == shownRejections+1:
-		fmt.Fprintln(f.env.stderr, "further rejections are only counted")
-	}
-	return nil
-}
-
-func (f *feed) name() string {
-	if f.file == dataset.Stdin {
-		return "stdin"
-	}
-	return f.file
+func (r *observeReport) write(w io.Writer) {
+	fmt.Fprintf(w, "%s committed to %q in %.1f s (%.0f/s), %d rejected\n",
+		plural(r.Committed, "observation"), r.Space, r.Seconds, r.PerSecond, r.Rejected)
 }

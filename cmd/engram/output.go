@@ -1,16 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // printer writes a command's answer: a table or text for people, JSON for machines (one document).
@@ -27,8 +23,21 @@ func (p *printer) print(v any, human func(w io.Writer)) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(v)
 	}
-	human(p.out)
-	return nil
+	text := bufio.NewWriter(p.out) // keeps the first error of its many writes
+	human(text)
+	return text.Flush()
+}
+
+// notice renders a line for standard error, which is a JSON document of its own for machines.
+func (e *environment) notice(line string) string {
+	if !e.json {
+		return "engram: " + line
+	}
+	b, err := json.Marshal(map[string]string{"notice": line})
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // table writes rows in aligned columns under a header.
@@ -38,22 +47,7 @@ func table(w io.Writer, header []string, rows [][]string) {
 	for _, r := range rows {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}
-	_ = t.Flush() // tabwriter only passes on the writer's error, which stdout's own close reports
-}
-
-// newProgress returns a bar on w with rate and ETA; total -1 shows a spinner. Off a terminal it prints nothing until
-// it ends, so that logs stay readable.
-func newProgress(w io.Writer, total int, what string) *progressbar.ProgressBar {
-	visible := false
-	if f, ok := w.(*os.File); ok {
-		visible = term.IsTerminal(int(f.Fd()))
-	}
-	return progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(w), progressbar.OptionSetVisibility(visible), progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("obs"),
-		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionOnCompletion(func() { fmt.Fprintln(w) }),
-	)
+	_ = t.Flush() // tabwriter only passes on the writer's error, which print reports
 }
 
 // short cuts text to n runes for a table cell, on one line.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/engram-stream/engram/client"
+	"github.com/engram-stream/engram/internal/dataset"
 )
 
 type recallFlags struct {
@@ -19,13 +20,15 @@ type recallFlags struct {
 	like     string
 	limit    int
 	minScore float32
-	timeout  time.Duration
 }
 
 func newRecallCommand(env *environment) *cobra.Command {
 	var f recallFlags
 	cmd := &cobra.Command{
 		Use: "recall SPACE (--vector '[0.1, 0.2]' | --like MEMORY_ID)", Short: "Find the memories nearest to a vector",
+		Long: "recall prints the memories of a space that are nearest to a vector, the nearest first, of equal ones the older.\n\n" +
+			"A higher score is nearer, whatever the space's metric: under cosine it is the cosine, from -1 to 1 (1: the same\n" +
+			"direction); under dot the dot product; under L2 the negated Euclidean distance, 0 at most (0: the same vector).",
 		Example: "  engram recall notes --vector '[1, 0, 0, 0]'\n  engram recall faces --like photo-17 --limit 3",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
@@ -37,37 +40,47 @@ func newRecallCommand(env *environment) *cobra.Command {
 	cmd.Flags().StringVar(&f.like, "like", "", "take the embedding of this memory as the query")
 	cmd.Flags().IntVar(&f.limit, "limit", 10, "hits at most, 1 to 10000")
 	cmd.Flags().Float32Var(&f.minScore, "min-score", 0, "leave out hits below this score")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	env.addTimeout(cmd)
 	return cmd
 }
 
-func recall(ctx context.Context, env *environment, space string, f *recallFlags, bounded bool) error {
+func (f *recallFlags) check(space string) error {
+	if err := checkSpace(space); err != nil {
+		return err
+	}
 	if f.limit < 1 {
 		return usageError("--limit %d: give a number from 1 to 10000", f.limit)
 	}
 	if (f.vector == "") == (f.like == "") {
 		return usageError("give one of --vector and --like (see: engram recall --help)")
 	}
-	c, err := env.client()
-	if err != nil {
+	return nil
+}
+
+func recall(ctx context.Context, env *environment, space string, f *recallFlags, bounded bool) error {
+	if err := f.check(space); err != nil {
 		return err
 	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
+	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		start := time.Now()
+		answer, err := f.ask(ctx, env, c, space, bounded)
+		if err != nil {
+			return err
+		}
+		return env.printer().print(newRecallReport(space, answer, time.Since(start)), func(w io.Writer) { printHits(w, answer) })
+	})
+}
+
+func (f *recallFlags) ask(ctx context.Context, env *environment, c *client.Client, space string, bounded bool) (*client.Recall, error) {
 	q := client.Query{Limit: f.limit, IncludeContent: true}
 	if bounded {
 		q.MinScore = &f.minScore
 	}
+	var err error
 	if q.Embedding, err = queryVector(ctx, env, c, space, f); err != nil {
-		return err
+		return nil, err
 	}
-	start := time.Now()
-	answer, err := c.Recall(ctx, space, q)
-	if err != nil {
-		return err
-	}
-	return env.printer().print(newRecallReport(space, answer, time.Since(start)), func(w io.Writer) { printHits(w, answer) })
+	return c.Recall(ctx, space, q)
 }
 
 func queryVector(ctx context.Context, env *environment, c *client.Client, space string, f *recallFlags) ([]float32, error) {
@@ -89,9 +102,9 @@ func queryVector(ctx context.Context, env *environment, c *client.Client, space 
 		}
 		text = string(b)
 	}
-	var v []float32
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		return nil, usageError("--vector: %w (give a JSON list of numbers)", err)
+	v, err := dataset.ParseVector([]byte(text))
+	if err != nil {
+		return nil, usageError("--vector: %w", err)
 	}
 	return v, nil
 }

@@ -7,26 +7,39 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/engram-stream/engram/client"
+	"github.com/engram-stream/engram/internal/app"
 )
 
-const defaultAddress = "127.0.0.1:7320"
+const (
+	defaultPort    = "7320"
+	defaultAddress = "127.0.0.1:" + defaultPort
+
+	addressVariable = "ENGRAM_ADDRESS"
+)
 
 // environment is what a subcommand may touch of the outside, and the flags that all share.
 type environment struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	json           bool
-	address        string
+	stdin   io.Reader
+	stdout  *checkedWriter
+	stderr  io.Writer
+	json    bool
+	address string
+	timeout time.Duration
 }
 
 func (e *environment) printer() *printer { return &printer{out: e.stdout, json: e.json} }
 
 func (e *environment) client() (*client.Client, error) {
-	c, err := client.New(e.address)
+	address, err := withPort(e.address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(address)
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
@@ -35,13 +48,17 @@ func (e *environment) client() (*client.Client, error) {
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr}
+	env := &environment{stdin: stdin, stdout: &checkedWriter{to: stdout}, stderr: stderr}
 	root := newRootCommand(env)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(env.stdout)
 	root.SetErr(stderr)
-	return report(root.ExecuteContext(ctx), env.json, stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = env.stdout.err
+	}
+	return report(err, env.json, stderr)
 }
 
 func newRootCommand(env *environment) *cobra.Command {
@@ -58,6 +75,11 @@ func newRootCommand(env *environment) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) {
+			for _, warning := range app.MisspeltVariables(os.Environ(), addressVariable) {
+				fmt.Fprintln(env.stderr, env.notice("warning: "+warning))
+			}
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
@@ -65,7 +87,7 @@ func newRootCommand(env *environment) *cobra.Command {
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
 	root.AddCommand(
 		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env),
-		newValidateCommand(env), newVersionCommand(env), newExitCodesTopic(),
+		newSpacesCommand(env), newSessionsCommand(env), newValidateCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)
 	return root
 }
@@ -94,11 +116,34 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 func (e *environment) addAddress(cmd *cobra.Command) {
-	address := os.Getenv("ENGRAM_ADDRESS")
+	address := os.Getenv(addressVariable)
 	if address == "" {
 		address = defaultAddress
 	}
-	cmd.Flags().StringVar(&e.address, "address", address, "the server (or ENGRAM_ADDRESS)")
+	cmd.Flags().StringVar(&e.address, "address", address, "the server, host or host:port or URL (or "+addressVariable+")")
+}
+
+func (e *environment) addTimeout(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&e.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+}
+
+// ask makes a client for one question to the server, which has until the time-out.
+func (e *environment) ask(ctx context.Context, question func(context.Context, *client.Client) error) error {
+	if err := checkPositive("--timeout", e.timeout); err != nil {
+		return err
+	}
+	c, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	err = question(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w (--timeout %v)", err, e.timeout)
+	}
+	return err
 }
 
 // rejectedExit turns a rejection into its exit code, after the counts were printed.

@@ -23,6 +23,8 @@ type serveFlags struct {
 	insecure bool
 	logLevel slog.Level
 	stopIn   time.Duration
+
+	overrides []config.Override // the settings among the flags that are given
 }
 
 func newServeCommand(env *environment) *cobra.Command {
@@ -39,6 +41,9 @@ func newServeCommand(env *environment) *cobra.Command {
 			if err := f.logLevel.UnmarshalText([]byte(level)); err != nil {
 				return usageError("--log-level %q: give debug, info, warn or error", level)
 			}
+			if err := f.check(cmd.Flags().Changed); err != nil {
+				return err
+			}
 			return serve(cmd.Context(), env, &f)
 		},
 	}
@@ -51,14 +56,18 @@ func newServeCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
-func (f *serveFlags) overrides() []config.Override {
-	var all []config.Override
+// check takes a flag that is given and empty at its word: a variable in a script that was not set must not start a server
+// on other data.
+func (f *serveFlags) check(given func(flag string) bool) error {
+	if f.config == "" && given("config") {
+		return usageError("--config names no file")
+	}
 	for key, value := range map[string]string{"data": f.data, "listen": f.listen} {
-		if value != "" {
-			all = append(all, config.Override{Path: key, Value: value, Layer: config.Flags, Name: "--" + key})
+		if given(key) {
+			f.overrides = append(f.overrides, config.Override{Path: key, Value: value, Layer: config.Flags, Name: "--" + key})
 		}
 	}
-	return all
+	return checkPositive("--stop-timeout", f.stopIn)
 }
 
 type readyReport struct {
@@ -69,7 +78,7 @@ type readyReport struct {
 
 func serve(ctx context.Context, env *environment, f *serveFlags) error {
 	logger := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: f.logLevel}))
-	server, err := app.New(app.Config{File: f.config, Overrides: f.overrides(), Insecure: f.insecure, Logger: logger})
+	server, err := app.New(app.Config{File: f.config, Overrides: f.overrides, Insecure: f.insecure, Logger: logger})
 	if err != nil {
 		return startError(err)
 	}

@@ -18,10 +18,13 @@ type finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
+// stdinPath is standard input as a file, on the systems that engram runs on.
+const stdinPath = "/dev/stdin"
+
 func newValidateCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
-		Use: "validate FILE", Short: "Check a pipeline: every mistake at once, with line and column",
-		Long: "validate reads a pipeline, builds its graph and checks wiring, types and windows, without opening anything.\n" +
+		Use: "validate (FILE | -)", Short: "Check a pipeline: every mistake at once, with line and column",
+		Long: "validate reads a pipeline, from standard input for -, builds its graph and checks wiring, types and windows, without opening anything.\n" +
 			"It exits 0 when the pipeline is sound, 2 with a line for each mistake otherwise. Whether the folder, the port and\n" +
 			"an address beyond loopback can be had is known only when it starts.",
 		Args: args(cobra.ExactArgs(1)),
@@ -30,7 +33,11 @@ func newValidateCommand(env *environment) *cobra.Command {
 }
 
 func validate(env *environment, file string) error {
-	diagnostics, err := app.Validate(file)
+	path := file
+	if file == "-" {
+		path = stdinPath
+	}
+	diagnostics, err := app.Validate(path)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}

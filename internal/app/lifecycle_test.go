@@ -255,9 +255,7 @@ func TestTooManyCallsAreRefusedByName(t *testing.T) {
 	_, err = body.Write([]byte("{"))
 	require.NoError(t, err)
 	get := connect.NewRequest(&engramv1.GetRequest{Space: "none", MemoryIds: []string{"a"}})
-	for kind, options := range map[string][]connect.ClientOption{
-		"connect": nil, "grpc": {connect.WithGRPC()}, "grpc-web": {connect.WithGRPCWeb()},
-	} {
+	for kind, options := range threeProtocols {
 		memories := engramv1connect.NewMemoryServiceClient(h2c(t), "http://"+s.Address(), options...)
 		require.Eventually(t, func() bool {
 			_, err = memories.Get(t.Context(), get)

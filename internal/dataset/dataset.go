@@ -40,21 +40,61 @@ type Reader interface {
 // Stdin is the path that names standard input, read as JSONL.
 const Stdin = "-"
 
+// Input is an opened file, or standard input, and how far it was read.
+type Input struct {
+	Reader
+
+	file io.Closer // nil for standard input, which is not ours to close
+	raw  *counter
+	size int64
+}
+
 // Open opens a file by its name: .jsonl or .ndjson (also gzipped), or IDX images (idx3-ubyte, .idx, also gzipped).
-// "-" is standard input as JSONL. The closer ends the file.
-func Open(path string) (Reader, io.Closer, error) {
+// "-" is stdin as JSONL. Close ends the file.
+func Open(path string, stdin io.Reader) (*Input, error) {
 	if path == Stdin {
-		return NewJSONL("stdin", os.Stdin), io.NopCloser(nil), nil
+		return &Input{Reader: NewJSONL("stdin", stdin), raw: &counter{}}, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, openFault(path, err)
+		return nil, openFault(path, err)
 	}
-	r, err := open(path, f)
-	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+	in := &Input{file: f, raw: &counter{in: f}}
+	if stat, err := f.Stat(); err == nil && stat.Mode().IsRegular() {
+		in.size = stat.Size()
 	}
-	return r, f, nil
+	if in.Reader, err = open(path, in.raw); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return in, nil
+}
+
+// Size returns the bytes of the file as it lies on disk; 0 when only reading tells.
+func (i *Input) Size() int64 { return i.size }
+
+// Consumed returns how many of those bytes were read for the rows so far. It runs ahead of them by the buffers of the
+// reader, some 64 KiB.
+func (i *Input) Consumed() int64 { return i.raw.n }
+
+// Close implements io.Closer.
+func (i *Input) Close() error {
+	if i.file == nil {
+		return nil
+	}
+	return i.file.Close()
+}
+
+// counter counts what is read through it: below the unpacking of gzip, so that it compares with the file's size.
+type counter struct {
+	in io.Reader
+	n  int64
+}
+
+// Read implements io.Reader.
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func openFault(path string, err error) error {

@@ -53,26 +53,6 @@ func TestJSONL(t *testing.T) {
 	require.Equal(t, float32(0.5), *rows[1].Confidence)
 }
 
-func TestErrorsNameFileAndLine(t *testing.T) {
-	long := `{"content":"` + strings.Repeat("x", dataset.MaxLine) + `"}`
-	for name, c := range map[string]struct{ in, want string }{
-		"syntax":      {"{\"id\":\"a\"}\n{oops}", "in.jsonl:2"},
-		"unknown key": {`{"vector":[1]}`, `unknown field "vector"`},
-		"trailing":    {`{"id":"a"} {}`, "more than one value"},
-		"odd bytes":   {`{"embedding_f32":"AAA="}`, "not a multiple of 4"},
-		"both":        {`{"embedding":[1],"embedding_f32":"AACAPw=="}`, "both given"},
-		"nested":      {`{"metadata":{"a":[1]}}`, `metadata "a"`},
-		"overflow":    {`{"embedding":[1e99]}`, "in.jsonl:1"},
-		"long line":   {long, "in.jsonl:1: a line of more than"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := dataset.ReadAll(dataset.NewJSONL("in.jsonl", strings.NewReader(c.in)))
-			require.ErrorContains(t, err, c.want)
-			require.ErrorContains(t, err, "in.jsonl:")
-		})
-	}
-}
-
 func TestIDXRefusesWhatIsBroken(t *testing.T) {
 	head := []byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2}
 	for name, c := range map[string]struct {
@@ -97,6 +77,27 @@ func TestIDXRefusesWhatIsBroken(t *testing.T) {
 	}
 }
 
+// TestImagesHaveStableIDs: from the file's name and the row, so that the same file again replaces its rows.
+func TestImagesHaveStableIDs(t *testing.T) {
+	file := []byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9}
+	for name, want := range map[string]string{
+		"data/t10k-images-idx3-ubyte.gz":        "t10k-images-00001",
+		"t10k-images.idx3-ubyte":                "t10k-images-00001",
+		"faces.idx":                             "faces-00001",
+		"idx3-ubyte":                            "idx-00001",
+		"caf\xe9.idx":                           "caf-00001",
+		strings.Repeat("é", 80) + "-idx3-ubyte": strings.Repeat("é", 50) + "-00001",
+	} {
+		r, err := dataset.NewIDX(name, bytes.NewReader(file))
+		require.NoError(t, err)
+		rows, err := dataset.ReadAll(r)
+		require.NoError(t, err)
+		require.Len(t, rows, 2)
+		require.Equal(t, want, rows[1].ID, name)
+		require.Equal(t, 2, rows[1].Line)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rows.jsonl.gz")
@@ -107,20 +108,30 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, z.Close())
 	require.NoError(t, os.WriteFile(path, packed.Bytes(), 0o600))
 
-	r, c, err := dataset.Open(path)
+	in, err := dataset.Open(path, nil)
 	require.NoError(t, err)
-	row, err := r.Next()
+	require.EqualValues(t, packed.Len(), in.Size())
+	row, err := in.Next()
 	require.NoError(t, err)
 	require.Equal(t, "z", row.ID)
-	_, err = r.Next()
+	_, err = in.Next()
 	require.ErrorIs(t, err, io.EOF)
-	require.NoError(t, c.Close())
+	require.Equal(t, in.Size(), in.Consumed(), "counted as it lies on disk, not as it unpacks")
+	require.NoError(t, in.Close())
 
-	_, _, err = dataset.Open(filepath.Join(dir, "missing.jsonl"))
+	_, err = dataset.Open(filepath.Join(dir, "missing.jsonl"), nil)
 	require.ErrorContains(t, err, "no such file")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.csv"), nil, 0o600))
-	_, _, err = dataset.Open(filepath.Join(dir, "a.csv"))
+	_, err = dataset.Open(filepath.Join(dir, "a.csv"), nil)
 	require.ErrorContains(t, err, "known are .jsonl")
+
+	in, err = dataset.Open(dataset.Stdin, strings.NewReader(`{"id":"s"}`))
+	require.NoError(t, err)
+	require.Zero(t, in.Size())
+	row, err = in.Next()
+	require.NoError(t, err)
+	require.Equal(t, "s", row.ID)
+	require.NoError(t, in.Close())
 }
 
 func FuzzJSONL(f *testing.F) {

@@ -3,7 +3,10 @@ package dataset
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/engram-stream/engram/internal/fault"
 )
@@ -16,8 +19,14 @@ const (
 	idxMaxVector = 4096
 )
 
+// The ids of entries: the name of the file without what says its format, and the number from 0 in at least five digits,
+// such as "t10k-images-00017". Observing a file again replaces what it stored. maxStem keeps them within the 128 bytes
+// that an id may have.
+const maxStem = 100
+
 type idx struct {
 	name string
+	stem string
 	in   io.Reader
 	rows int
 	dim  int
@@ -26,7 +35,8 @@ type idx struct {
 }
 
 // NewIDX reads a (gzipped) IDX file of unsigned bytes; each entry of the first dimension becomes one row with the
-// values 0..255 as components. name stands in errors. Rows carry no id.
+// values 0..255 as components. name, a path, stands in errors and gives the rows their ids: "t10k-images-00017" in
+// "data/t10k-images-idx3-ubyte.gz".
 func NewIDX(name string, f io.Reader) (Reader, error) {
 	in, err := inflate(name, f)
 	if err != nil {
@@ -46,7 +56,17 @@ func NewIDX(name string, f io.Reader) (Reader, error) {
 	if size == 0 {
 		return nil, idxFault(name, "entries of no components")
 	}
-	return &idx{name: name, in: in, rows: dims[0], dim: size, buf: make([]byte, size)}, nil
+	return &idx{name: name, stem: stem(name), in: in, rows: dims[0], dim: size, buf: make([]byte, size)}, nil
+}
+
+func stem(path string) string {
+	name := strings.TrimSuffix(filepath.Base(path), ".gz")
+	name = strings.TrimSuffix(strings.TrimSuffix(name, "idx3-ubyte"), ".idx")
+	name = strings.TrimRight(strings.ToValidUTF8(name, ""), "-._")
+	if name == "" {
+		return "idx"
+	}
+	return strings.ToValidUTF8(name[:min(len(name), maxStem)], "")
 }
 
 func idxFault(name, format string, args ...any) error {
@@ -88,8 +108,8 @@ func (r *idx) Next() (Row, error) {
 		}
 		return Row{}, idxFault(r.name, "entry %d: %v", r.next, err)
 	}
+	row := Row{Line: r.next + 1, ID: fmt.Sprintf("%s-%05d", r.stem, r.next), Embedding: make([]float32, r.dim)}
 	r.next++
-	row := Row{Line: r.next, Embedding: make([]float32, r.dim)}
 	for i, b := range r.buf {
 		row.Embedding[i] = float32(b)
 	}

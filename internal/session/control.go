@@ -64,6 +64,7 @@ const (
 	GoAwayShutdown  GoAwayReason = 1
 	GoAwayFenced    GoAwayReason = 2
 	GoAwayRebalance GoAwayReason = 3
+	GoAwayEnded     GoAwayReason = 4
 )
 
 // GoAway tells the client to reconnect after a while. Committed is filled by the outbox.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 	"github.com/engram-stream/engram/stages/journal/log"
@@ -32,11 +31,7 @@ func (s *Store) OpenSession(ctx context.Context, q session.OpenRequest) (session
 		return session.Grant{}, err
 	}
 	defer room.Release()
-	open := s.openNew
-	if q.SessionID != "" {
-		open = s.resume
-	}
-	o, err := open(q, room)
+	o, err := s.openOrResume(ctx, q, room)
 	if err != nil {
 		return session.Grant{}, err
 	}
@@ -56,6 +51,17 @@ type opening struct {
 	session.Grant
 	rejected []rejectedRange
 	commit   memory.Durability
+}
+
+func (s *Store) openOrResume(ctx context.Context, q session.OpenRequest, room *log.Reservation) (o opening, err error) {
+	if q.SessionID == "" {
+		return s.openNew(q, room)
+	}
+	err = s.afterEnd(ctx, q.SessionID, func() (err error) {
+		o, err = s.resume(q, room)
+		return err
+	})
+	return o, err
 }
 
 // withSpace adds the space to a grant; one that nobody has written to yet has its name only.
@@ -91,10 +97,8 @@ func (s *Store) openNew(q session.OpenRequest, room *log.Reservation) (opening, 
 	return opening{Grant: grant, commit: c.commit}, nil
 }
 
+// resume is called by afterEnd.
 func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (opening, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settle()
 	now := s.now()
 	if s.presence.expired(q.SessionID, now) {
 		return opening{}, sessionGone(q.SessionID)
@@ -123,49 +127,13 @@ func (s *Store) resume(q session.OpenRequest, room *log.Reservation) (opening, e
 	}, nil
 }
 
-// EndSession ends a session for good; that is durable when it returns. A fault.Aborted says that a newer attachment has
-// taken it over, a fault.NotFound that it is unknown or has expired.
-func (s *Store) EndSession(ctx context.Context, id string, epoch uint64) error {
-	room, err := s.reserveControl(ctx, 1)
-	if err != nil {
-		return err
-	}
-	defer room.Release()
-	c, err := s.end(id, epoch, room)
-	if err != nil {
-		return err
-	}
-	err = await(ctx, c.commit)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if se := s.state.sessions[id]; se == nil || se.epoch != epoch {
-		s.presence.forgetEpoch(id, epoch)
-	}
-	return err
-}
-
-func (s *Store) end(id string, epoch uint64, room *log.Reservation) (change, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settle()
-	se := s.state.sessions[id]
-	if se == nil || se.unary {
-		return change{}, sessionGone(id)
-	}
-	if se.epoch != epoch {
-		return change{}, fault.New(fault.Aborted, "a newer stream has taken the session over").WithOp("end session").
-			WithSubject("session " + id).WithReason("FENCED")
-	}
-	return s.commit(room, nil, &endedRecord{Session: id, Epoch: epoch, At: s.now().UnixNano()})
-}
-
 // DetachSession starts the session's time to live, counted anew with each op of it that still arrives. Another epoch
 // than the session's changes nothing: an older one has been fenced, and a newer one did not become durable. Nor does an
 // unknown session.
 func (s *Store) DetachSession(id string, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	se := s.state.sessions[id]
+	se := s.state.known(id) // one that is ending too: the disk may refuse that
 	if se == nil {
 		s.presence.forgetEpoch(id, epoch)
 		return

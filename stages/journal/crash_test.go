@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"syscall"
@@ -23,6 +24,23 @@ type acked struct {
 	mu        sync.Mutex
 	committed map[string]uint64        // guarded by mu
 	grants    map[string]session.Grant // guarded by mu: that the client has been given
+	ended     map[string]session.Grant // guarded by mu: that an operator has been told are over
+}
+
+// end notes that a session is being ended, so that nobody knows whether it is there, until told is called.
+func (a *acked) end(g session.Grant) (told func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.grants, g.SessionID)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.ended[g.SessionID] = g
+	}
+}
+
+func newAcked() *acked {
+	return &acked{committed: map[string]uint64{}, grants: map[string]session.Grant{}, ended: map[string]session.Grant{}}
 }
 
 func (a *acked) note(g session.Grant, committed uint64) {
@@ -35,7 +53,8 @@ func (a *acked) note(g session.Grant, committed uint64) {
 func (a *acked) snapshot() *acked {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := &acked{committed: map[string]uint64{}, grants: map[string]session.Grant{}}
+	c := newAcked()
+	maps.Copy(c.ended, a.ended)
 	for id, g := range a.grants {
 		c.grants[id], c.committed[id] = g, a.committed[id]
 	}
@@ -51,7 +70,7 @@ func TestCrashAtEveryWriteAndSync(t *testing.T) {
 	}
 	var crashes []crash
 	mem := vfs.NewCrashableMem()
-	known := &acked{committed: map[string]uint64{}, grants: map[string]session.Grant{}}
+	known := newAcked()
 	var mu sync.Mutex
 	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
@@ -95,6 +114,12 @@ func script(t *testing.T, s *Store, known *acked) {
 			a = attachment(r, "faces")
 		}
 	}
+	told := known.end(gb)
+	st, err := s.DismissSession(context.Background(), gb.SessionID, nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 24, st.Committed)
+	told()
+	stored(t, s, observation(c, 13, 4))
 	require.NoError(t, s.Close())
 }
 
@@ -112,6 +137,11 @@ func checkCrash(t *testing.T, name string, fs vfs.FS, was *acked) {
 		require.GreaterOrEqual(t, r.Committed, was.committed[id], name)
 		require.EqualValues(t, r.Committed, ofSession(t, all, attachment(r, space), dimension), name)
 		stored(t, s, observation(attachment(r, space), r.Committed+1, dimension))
+	}
+	for id, g := range was.ended {
+		_, err := s.OpenSession(context.Background(), session.OpenRequest{Space: g.Space.Name, SessionID: id, Token: g.Token})
+		require.Equal(t, fault.NotFound, fault.KindOf(err), name)
+		require.Equal(t, 24, ofSession(t, all, attachment(g, g.Space.Name), 8), name)
 	}
 	require.NoError(t, s.Close())
 }

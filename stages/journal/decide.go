@@ -49,11 +49,13 @@ type decision struct {
 func (s *state) decide(o *offer, at int64) decision {
 	se := s.sessions[o.from.SessionID]
 	expected := uint64(1)
-	switch {
+	switch e := s.ending[o.from.SessionID]; {
+	case e != nil && undecided(e.ended):
+		return decision{refusal: e.whileEnding(o)}
 	case se == nil && !o.from.Unary:
 		return decision{refusal: &session.Refusal{Verdict: session.Superseded, Cause: sessionGone(o.from.SessionID)}}
-	case se != nil && se.standing == o.from.Epoch && undecided(se.taken):
-		return decision{refusal: beingTakenOver(min(o.first, se.expected))}
+	case se != nil && se.takenFrom(o.from.Epoch):
+		return decision{refusal: heldOff(min(o.first, se.expected))}
 	case se != nil && (se.epoch != o.from.Epoch || se.space != o.from.Space):
 		return decision{refusal: session.ErrSuperseded}
 	case se != nil:
@@ -89,15 +91,27 @@ func undecided(d memory.Durability) bool {
 	}
 }
 
-// takeoverRetry is how long a stream waits whose session is being taken over: about as long as that takes.
+// takenFrom reports whether a takeover from the attachment of an epoch is on its way to the disk.
+func (se *sess) takenFrom(epoch uint64) bool { return se.standing == epoch && undecided(se.taken) }
+
+// whileEnding refuses an offer to a session whose end is on its way to the disk: the attachment that goes on if the disk
+// refuses that is held off.
+func (se *sess) whileEnding(o *offer) *session.Refusal {
+	if se.epoch == o.from.Epoch || se.takenFrom(o.from.Epoch) {
+		return heldOff(min(o.first, se.expected))
+	}
+	return session.ErrSuperseded
+}
+
+// takeoverRetry is how long a stream waits whose session is being taken over or ended: about as long as that takes.
 const takeoverRetry = 50 * time.Millisecond
 
-// beingTakenOver holds a stream off whose session another has asked for: it is superseded once that is durable, and goes
-// on if it never is.
-func beingTakenOver(expected uint64) *session.Refusal {
+// heldOff refuses what an attachment sends whose session is being taken over or ended: it is superseded once that is
+// durable, and goes on if it never is.
+func heldOff(expected uint64) *session.Refusal {
 	return &session.Refusal{
 		Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Expected: expected, Retry: takeoverRetry, Late: true,
-		Cause: fault.New(fault.Unavailable, "a newer stream is taking the session over").WithReason("TAKEOVER"),
+		Cause: fault.New(fault.Unavailable, "the session is being ended, or taken over by a newer stream").WithReason("TAKEOVER"),
 	}
 }
 
@@ -196,11 +210,8 @@ func (s *state) decideResume(q session.OpenRequest, at int64) (*resumedRecord, e
 	if se == nil || se.unary {
 		return nil, sessionGone(q.SessionID)
 	}
-	hash := sha256.Sum256(q.Token)
-	if subtle.ConstantTimeCompare(hash[:], se.tokenHash[:]) != 1 {
-		return nil, fault.New(fault.PermissionDenied, "the resume token is not this session's").WithOp("open session").
-			WithSubject("session " + q.SessionID).WithField("hello.resume_token").WithReason("WRONG_TOKEN").
-			WithHint("send the token that the session's Welcome gave")
+	if !se.ownedBy(q.Token) {
+		return nil, wrongToken(q.SessionID).WithOp("open session").WithField("hello.resume_token")
 	}
 	if se.space != q.Space {
 		return nil, fault.New(fault.FailedPrecondition, "the session belongs to space %q, not to %q", se.space, q.Space).WithOp("open session").
@@ -236,7 +247,18 @@ func settleTTL(asked, usual time.Duration) (time.Duration, error) {
 	return asked, nil
 }
 
-func sessionGone(id string) error {
+// ownedBy reports whether a token is the session's.
+func (se *sess) ownedBy(token []byte) bool {
+	hash := sha256.Sum256(token)
+	return subtle.ConstantTimeCompare(hash[:], se.tokenHash[:]) == 1
+}
+
+func wrongToken(id string) *fault.Error {
+	return fault.New(fault.PermissionDenied, "the resume token is not this session's").WithSubject("session " + id).
+		WithReason("WRONG_TOKEN").WithHint("send the token that the session's Welcome gave")
+}
+
+func sessionGone(id string) *fault.Error {
 	return fault.New(fault.NotFound, "the session is unknown or has expired").WithOp("open session").
 		WithSubject("session " + id).WithField("hello.session_id").WithReason("SESSION_EXPIRED").
 		WithHint("open a new session; to store again what may be stored already, give explicit memory ids")

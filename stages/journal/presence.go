@@ -67,7 +67,7 @@ func (p *presence) detach(id string, epoch uint64, deadline time.Time) bool {
 	if p.attached[id].epoch > epoch {
 		return false
 	}
-	before := p.attached[id].before
+	before := p.of(id).before
 	p.forget(id)
 	a := &absence{id: id, epoch: epoch, before: before, deadline: deadline}
 	p.detached[id] = a

@@ -12,12 +12,15 @@ func (s *state) applyOpened(lsn log.LSN, r *openedRecord) error {
 	}
 	now := s.now
 	s.tick(r.At)
-	s.sessions[r.Session] = &sess{
+	se := &sess{
 		id: r.Session, space: r.Space, epoch: 1, writer: r.Writer, heldSince: 1, expected: 1,
 		tokenHash: r.TokenHash, ttl: r.TTL, opened: r.At,
 	}
-	s.done(lsn, nil, func() {
-		delete(s.sessions, r.Session)
+	s.sessions[se.id] = se
+	s.ids.insert(se.id)
+	s.done(lsn, nil, se, func() {
+		delete(s.sessions, se.id)
+		s.ids.remove(se.id)
 		s.now = now
 	})
 	return nil
@@ -34,7 +37,7 @@ func (s *state) applyResumed(lsn log.LSN, r *resumedRecord) error {
 	if r.Writer == "" || r.Writer != se.writer {
 		se.writer, se.heldSince = r.Writer, r.Epoch
 	}
-	s.done(lsn, nil, func() { *se, s.now = before, now })
+	s.done(lsn, nil, se, func() { restoreSession(se, before); s.now = now })
 	return nil
 }
 
@@ -46,10 +49,12 @@ func (s *state) applyEnded(lsn log.LSN, r *endedRecord) error {
 	now, rejected := s.now, s.rejected
 	s.tick(r.At)
 	s.drop(se)
-	s.done(lsn, nil, func() {
-		s.sessions[r.Session] = se
+	s.ending[se.id] = se
+	s.done(lsn, nil, se, func() {
+		delete(s.ending, se.id)
+		s.sessions[se.id] = se
 		s.now, s.rejected = now, rejected
-	})
+	}).ends = true
 	return nil
 }
 

@@ -31,6 +31,8 @@ type state struct {
 	spaces      map[string]*space
 	names       []string // of spaces, sorted
 	sessions    map[string]*sess
+	ending      map[string]*sess // ended by a record that is not settled: not in sessions any more, and back there on a rollback
+	ids         idList           // of the sessions that a client may resume, those that are ending included
 	remembered  fifo
 	oneShot     fifo
 	rejected    int    // ranges of rejected numbers, over all sessions
@@ -64,10 +66,23 @@ type sess struct {
 	remember  bool
 	version   memory.Version // of the last op; 0: none yet
 	rejected  rejections
+	public    progress // as of the last settled record
 
 	// last is the fate of the last append of the session, taken that of the resume which began its epoch; nil: durable.
-	// The store's own: the state carries them only so that a rollback takes them back too.
-	last, taken memory.Durability
+	// ended is that of its end, while it is ending. The store's own: the state carries them only so that a rollback takes
+	// them back too.
+	last, taken, ended memory.Durability
+}
+
+// progress is how far a session has come.
+type progress struct {
+	epoch     uint64 // 0: its opening is not settled
+	committed uint64 // E - 1
+	version   memory.Version
+}
+
+func (se *sess) progress() progress {
+	return progress{epoch: se.epoch, committed: se.expected - 1, version: se.version}
 }
 
 // step is one applied record: how to take it back, and what of it readers may see once it is durable.
@@ -76,10 +91,14 @@ type step struct {
 	back   func()
 	space  *space // nil: the record changed none
 	public memory.Space
+
+	session  *sess // nil: the record changed none
+	progress progress
+	ends     bool // the record ended it
 }
 
 func newState(maxSpaces int) *state {
-	return &state{maxSpaces: maxSpaces, maxRanges: maxRejectedRanges, maxRejected: maxAllRejected, spaces: map[string]*space{}, sessions: map[string]*sess{}}
+	return &state{maxSpaces: maxSpaces, maxRanges: maxRejectedRanges, maxRejected: maxAllRejected, spaces: map[string]*space{}, sessions: map[string]*sess{}, ending: map[string]*sess{}}
 }
 
 // apply takes a record over. An error says that the record contradicts the state; nothing has changed then.
@@ -99,36 +118,65 @@ func (s *state) apply(lsn log.LSN, r record) error {
 	return contradiction(lsn, "record of type %T", r)
 }
 
-// settle drops the ways back of all records up to the durable one, and lets readers see them.
-func (s *state) settle(durable log.LSN) {
+// settle drops the ways back of all records up to the durable one, and lets readers see them. It returns the sessions
+// that are over with that.
+func (s *state) settle(durable log.LSN) (ended []string) {
 	n := 0
 	for n < len(s.steps) && s.steps[n].lsn <= durable {
-		if st := s.steps[n]; st.space != nil {
-			st.space.public = st.public
+		if st := &s.steps[n]; st.settle() {
+			delete(s.ending, st.session.id)
+			s.ids.remove(st.session.id)
+			ended = append(ended, st.session.id)
 		}
 		n++
 	}
 	clear(s.steps[:n])
 	s.steps = s.steps[n:]
+	return ended
 }
 
-// rollback takes back every record after the durable one, newest first.
-func (s *state) rollback(durable log.LSN) {
-	s.settle(durable)
+// settle lets readers see what the record changed, and reports whether it ended a session.
+func (st *step) settle() (ended bool) {
+	if st.space != nil {
+		st.space.public = st.public
+	}
+	if st.session != nil {
+		st.session.public = st.progress
+	}
+	return st.ends
+}
+
+// rollback takes back every record after the durable one, newest first. It returns what settle does.
+func (s *state) rollback(durable log.LSN) (ended []string) {
+	ended = s.settle(durable)
 	for _, st := range slices.Backward(s.steps) {
 		st.back()
 	}
 	s.steps = nil
+	return ended
 }
 
-func (s *state) done(lsn log.LSN, changed *space, back func()) {
-	st := step{lsn: lsn, back: back, space: changed}
-	if changed != nil {
-		st.public = changed.Space
-		st.public.Committed = changed.next - 1
+// done keeps the way back of a record that is applied, with the space and the session that it changed, nil for none.
+func (s *state) done(lsn log.LSN, sp *space, se *sess, back func()) *step {
+	st := step{lsn: lsn, back: back, space: sp, session: se}
+	if sp != nil {
+		st.public = sp.Space
+		st.public.Committed = sp.next - 1
 		st.public.Settled = true
 	}
+	if se != nil {
+		st.progress = se.progress()
+	}
 	s.steps = append(s.steps, st)
+	return &s.steps[len(s.steps)-1]
+}
+
+// known returns a session that is open, or whose end is not settled; nil when there is none.
+func (s *state) known(id string) *sess {
+	if se := s.sessions[id]; se != nil {
+		return se
+	}
+	return s.ending[id]
 }
 
 // tick moves the state's clock to a record's time; it never goes back.
@@ -145,7 +193,7 @@ func (s *state) applySpace(lsn log.LSN, r *spaceRecord) error {
 	before, now := *sp, s.now
 	s.tick(r.At)
 	sp.Dimension, sp.Metric = r.Dimension, r.Metric
-	s.done(lsn, sp, func() { restoreSpace(sp, before); s.now = now })
+	s.done(lsn, sp, nil, func() { restoreSpace(sp, before); s.now = now })
 	return nil
 }
 
@@ -161,7 +209,7 @@ func (s *state) createSpace(lsn log.LSN, r *spaceRecord) error {
 	}}
 	s.spaces[r.Space] = sp
 	s.insertName(r.Space)
-	s.done(lsn, sp, func() {
+	s.done(lsn, sp, nil, func() {
 		delete(s.spaces, r.Space)
 		s.removeName(r.Space)
 		s.incarnation, s.now = incarnation, now
@@ -173,6 +221,12 @@ func (s *state) createSpace(lsn log.LSN, r *spaceRecord) error {
 func restoreSpace(sp *space, before space) {
 	before.public = sp.public
 	*sp = before
+}
+
+// restoreSession takes a session back, except for what is durable of it.
+func restoreSession(se *sess, before sess) {
+	before.public = se.public
+	*se = before
 }
 
 func (s *state) insertName(name string) {
@@ -202,12 +256,13 @@ func (s *state) applyUnit(lsn log.LSN, r *unitRecord) error {
 	se.expected += r.Count
 	se.version = sp.next - 1
 	undoRejected := s.addRejected(se, r)
-	s.done(lsn, sp, func() {
+	s.done(lsn, sp, se, func() {
 		sp.next -= memory.Version(r.Count)
 		sp.last = last
 		s.readmitUnary(evicted)
 		undoRejected()
-		*se, s.now, s.rejected = before, now, rejected
+		restoreSession(se, before)
+		s.now, s.rejected = now, rejected
 		undoOpen()
 	})
 	return nil

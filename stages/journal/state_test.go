@@ -40,7 +40,7 @@ func portraitOf(s *state) portrait {
 	}
 	for id, se := range s.sessions {
 		v := *se
-		v.last, v.taken = nil, nil
+		v.last, v.taken, v.public = nil, nil, progress{} // what is public depends on what is settled: see checkSessions
 		p.Sessions[id] = fmt.Sprintf("%+v", v)
 	}
 	return p
@@ -250,6 +250,9 @@ func (h *history) lives(id string) (n int) {
 func (h *history) openOrResume(t *rapid.T) {
 	id := rapid.SampledFrom(historySessions[:3]).Draw(t, "session")
 	expected, epoch := h.model(id)
+	if h.state.ending[id] != nil {
+		return // an id is used once in life; here only after its end is settled
+	}
 	if epoch == 0 {
 		h.append(t, &openedRecord{Session: id, Space: historySpaces[int(id[1])%2], TokenHash: sha256.Sum256(historyToken), TTL: time.Hour, At: h.clock})
 		return
@@ -310,6 +313,27 @@ func (h *history) wait(t *rapid.T) {
 	h.clock += rapid.SampledFrom([]int64{1, int64(oneShotFor) + 1, int64(rememberFor) + 1, -5}).Draw(t, "nanoseconds")
 }
 
+// checkSessions checks that what others see of the sessions that can be resumed is what the settled records say, and that
+// these are listed, in order.
+func (h *history) checkSessions(t *rapid.T) {
+	settled, seen := map[string]progress{}, map[string]progress{}
+	for id, se := range h.replayed(t, h.durable).sessions {
+		if !se.unary {
+			settled[id] = se.progress()
+		}
+	}
+	listed := h.state.ids.after("", len(historySessions)+1)
+	require.IsIncreasing(t, append([]string{""}, listed...))
+	for _, id := range listed {
+		se := h.state.known(id)
+		require.NotNil(t, se)
+		if se.public.epoch != 0 {
+			seen[id] = se.public
+		}
+	}
+	require.Equal(t, settled, seen)
+}
+
 // Replaying the records that stand makes the live state, whatever was taken back in between; numbers of a session are
 // contiguous and appended once, versions of a space are dense, and nothing is appended under an old epoch.
 func TestRandomHistories(t *testing.T) {
@@ -322,6 +346,7 @@ func TestRandomHistories(t *testing.T) {
 				require.Equal(t, portraitOf(h.replayed(t, len(h.records))), portraitOf(h.state))
 				h.checkRecords(t)
 				h.checkPublic(t)
+				h.checkSessions(t)
 				h.checkBounds(t)
 			},
 		})

@@ -119,14 +119,22 @@ func (s *Store) replayed(e log.Entry) error {
 func (s *Store) failed(_ error, discard func() log.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.rollback(discard())
+	s.over(s.state.rollback(discard()))
 	s.detachOrphans()
 }
 
 // settle lets readers see what has become durable. Callers hold mu.
 func (s *Store) settle() {
 	lsn, _ := s.log.Durable()
-	s.state.settle(lsn)
+	s.over(s.state.settle(lsn))
+}
+
+// over lets go of the presence of sessions whose end is durable. Not sooner: if the disk refuses an end, the session's
+// stream serves on. Callers hold mu.
+func (s *Store) over(ended []string) {
+	for _, id := range ended {
+		s.presence.forget(id)
+	}
 }
 
 // change is a record that has been appended and applied, and is on its way to the disk.
@@ -183,6 +191,7 @@ func (s *Store) JournalStats() (committed uint64, attached, detached int) {
 	_, ordinal := s.log.Durable()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	attached, detached = s.presence.counts()
 	return uint64(ordinal), attached, detached
 }

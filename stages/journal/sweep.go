@@ -39,6 +39,7 @@ func (s *Store) sweep(ctx context.Context) {
 // sweepOnce ends up to maxSweep sessions, and waits until that is durable.
 func (s *Store) sweepOnce(ctx context.Context) (int, error) {
 	s.mu.Lock()
+	s.settle()
 	due := s.presence.due(s.now(), maxSweep)
 	s.mu.Unlock()
 	if len(due) == 0 {
@@ -69,7 +70,7 @@ func (s *Store) endDue(room *log.Reservation) (c change, ended int, err error) {
 		}
 	}
 	if len(records) > 0 {
-		if c, err = s.commit(room, nil, records...); err != nil {
+		if c, err = s.commitEnds(room, records...); err != nil {
 			return change{}, 0, err
 		}
 	}

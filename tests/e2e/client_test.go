@@ -120,6 +120,13 @@ func TestClientSingleCalls(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, spaces, 1)
 	assert.Equal(t, uint64(1), spaces[0].Memories)
+	var listed []string
+	for m, err := range c.List(ctx, "near", client.WithEmbedding{}) {
+		require.NoError(t, err)
+		assert.Equal(t, []float32{3, 4}, m.Embedding)
+		listed = append(listed, m.ID)
+	}
+	assert.Equal(t, []string{"b"}, listed)
 }
 
 // TestClientOutlivesGracefulRestarts: the server is stopped in order and started again, twice, under a writer and a

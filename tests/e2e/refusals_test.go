@@ -166,6 +166,9 @@ func TestGarbageBytes(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	assert.Equal(t, "3", res.Trailer.Get("Grpc-Status")+res.Header.Get("Grpc-Status"), "%v %v", res.Header, res.Trailer)
+	says := res.Trailer.Get("Grpc-Message") + res.Header.Get("Grpc-Message")
+	assert.Contains(t, says, "3 bytes are no engram.v1.MemoryFlowRequest in protobuf: cannot parse")
+	assert.NotContains(t, says, "engramv1", "a type of the server's")
 
 	f := s.openFlow(t.Context(), &engramv1.Hello{Space: "s"})
 	f.observe(1, wire("a", 1, 0))
@@ -223,6 +226,10 @@ func TestValidateFindsEveryMistakeAtOnce(t *testing.T) {
 	text := command(t, "", "validate", file)
 	require.Equal(t, 2, text.code)
 	assert.Contains(t, text.stdout, file+":6:")
+
+	piped := command(t, brokenPipeline, "validate", "-")
+	require.Equal(t, 2, piped.code)
+	assert.Contains(t, piped.stdout, "/dev/stdin:6:")
 
 	good := filepath.Join(t.TempDir(), "good.yaml")
 	require.NoError(t, os.WriteFile(good, []byte("version: 1\n"), 0o600))

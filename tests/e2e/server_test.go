@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -57,8 +58,19 @@ func start(t *testing.T, dir string, args ...string) *server {
 
 func startAt(t *testing.T, dir, listen string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, stderr: &lockedBuffer{}, exited: make(chan struct{})}
-	s.cmd = exec.Command(engram, append([]string{"serve", "--json", "--data", dir, "--listen", listen}, args...)...)
+	return startCommand(t, dir, exec.Command(engram, append([]string{"serve", "--json", "--data", dir, "--listen", listen}, args...)...))
+}
+
+// startLimited starts a server that cannot write a file beyond so many KiB: what it meets then is as on a full disk.
+func startLimited(t *testing.T, dir string, kib int) *server {
+	t.Helper()
+	limited := fmt.Sprintf(`ulimit -f %d; exec "$0" serve --json --data "$1" --listen 127.0.0.1:0`, kib)
+	return startCommand(t, dir, exec.Command("bash", "-c", limited, engram, dir))
+}
+
+func startCommand(t *testing.T, dir string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, dir: dir, stderr: &lockedBuffer{}, exited: make(chan struct{})}
 	s.cmd.Stderr = s.stderr
 	stdout, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)

@@ -9,6 +9,45 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// protobuf is Connect's binary codec, with errors that name the message of the protocol instead of the server's types.
+type protobuf struct{}
+
+// Name implements connect.Codec.
+func (protobuf) Name() string { return "proto" }
+
+// Marshal implements connect.Codec.
+func (c protobuf) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
+
+// MarshalAppend lets Connect marshal into its own buffers.
+func (protobuf) MarshalAppend(to []byte, message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is no protobuf message", message)
+	}
+	return proto.MarshalOptions{}.MarshalAppend(to, m)
+}
+
+// Unmarshal implements connect.Codec.
+func (protobuf) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no protobuf message", message)
+	}
+	if err := proto.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("%d bytes are no %s in protobuf: %s", len(data), m.ProtoReflect().Descriptor().FullName(), plainReason(err))
+	}
+	return nil
+}
+
+// plainReason leaves out the prefix that the library varies on purpose; what follows it is stable enough to read.
+func plainReason(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	if _, reason, found := strings.Cut(text, "proto: "); found {
+		return reason
+	}
+	return text
+}
+
 // strictJSON is Connect's JSON, but a key or an enum value that the schema does not know is an error instead of being
 // ignored: a misspelt "metric" would otherwise make a space of another one, for good.
 type strictJSON struct{ name string }
@@ -38,9 +77,7 @@ func (strictJSON) Unmarshal(text []byte, message any) error {
 		return errors.New("no JSON at all; an empty request is {}")
 	}
 	if err := protojson.Unmarshal(text, m); err != nil {
-		// The library varies its own prefix on purpose; what follows it is stable enough to read.
-		_, reason, _ := strings.Cut(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
-		return fmt.Errorf("JSON: %s", reason)
+		return fmt.Errorf("JSON: %s", plainReason(err))
 	}
 	return nil
 }

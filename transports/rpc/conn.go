@@ -11,21 +11,10 @@ import (
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
-// conn is a Connect stream as the neutral loop sees it.
+// conn is a stream of MemoryFlow as the neutral loop sees it.
 type conn struct {
+	control
 	stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]
-
-	mu sync.Mutex
-	// control is guarded by mu; nil once the handler has returned. A timer or a cancelled context may still call then,
-	// and net/http panics on a controller whose response is over.
-	control *http.ResponseController
-}
-
-// release makes CloseRead and Abort do nothing from now on. Called before the handler returns.
-func (c *conn) release() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.control = nil
 }
 
 // Recv implements transports.Conn.
@@ -34,22 +23,37 @@ func (c *conn) Recv() (*engramv1.MemoryFlowRequest, error) { return c.stream.Rec
 // Send implements transports.Conn. Connect flushes after each message.
 func (c *conn) Send(frame *engramv1.MemoryFlowResponse) error { return c.stream.Send(frame) }
 
-// CloseRead implements transports.Conn: a deadline in the past ends the read that waits, of this stream only.
-func (c *conn) CloseRead() {
+// control ends a stream from its side: the half of transports.Conn that is not about messages.
+type control struct {
+	mu sync.Mutex
+	// response is guarded by mu; nil once the handler has returned. A timer or a cancelled context may still call then,
+	// and net/http panics on a controller whose response is over.
+	response *http.ResponseController
+}
+
+// release makes CloseRead and Abort do nothing from now on. Called before the handler returns.
+func (c *control) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.control != nil {
-		_ = c.control.SetReadDeadline(past)
+	c.response = nil
+}
+
+// CloseRead implements transports.Conn: a deadline in the past ends the read that waits, of this stream only.
+func (c *control) CloseRead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.response != nil {
+		_ = c.response.SetReadDeadline(past)
 	}
 }
 
 // Abort implements transports.Conn.
-func (c *conn) Abort() {
+func (c *control) Abort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.control != nil {
-		_ = c.control.SetReadDeadline(past)
-		_ = c.control.SetWriteDeadline(past)
+	if c.response != nil {
+		_ = c.response.SetReadDeadline(past)
+		_ = c.response.SetWriteDeadline(past)
 	}
 }
 

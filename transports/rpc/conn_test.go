@@ -22,7 +22,7 @@ type bidi = connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowRe
 func open(t *testing.T, handle func(context.Context, *conn) error) *connect.BidiStreamForClient[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse] {
 	t.Helper()
 	server := httptest.NewUnstartedServer(withControl(connect.NewBidiStreamHandler("/test/Flow", func(ctx context.Context, s *bidi) error {
-		c := &conn{stream: s, control: controlOf(ctx)}
+		c := &conn{stream: s, control: control{response: controlOf(ctx)}}
 		defer c.release()
 		return handle(ctx, c)
 	})))

@@ -35,7 +35,7 @@ func (s *Source) Handler(o Options) http.Handler {
 	shared := []connect.HandlerOption{
 		connect.WithReadMaxBytes(o.Limits.MessageBytes), gzipUpTo(o.Limits.MessageBytes),
 		connect.WithInterceptors(interceptors(o.Edge)...),
-		connect.WithRecover(recovered(s.services.Logger)),
+		connect.WithRecover(recovered(s.services.Logger)), connect.WithCodec(protobuf{}),
 	}
 	for _, name := range jsonNames {
 		shared = append(shared, connect.WithCodec(strictJSON{name: name}))
@@ -50,7 +50,9 @@ func (s *Source) Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	calls, admin := newCallLimit(server.EnterCall, o.Limits), newCallLimit(server.EnterAdmin, o.Limits)
 	mux.Handle(calls.limit(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...)))
-	mux.Handle(engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...))
+	path, flow := engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...)
+	mux.Handle(path, flow)
+	mux.Handle(calls.limit(engramv1connect.FlowServiceRecallStreamProcedure, flow)) // a call that is answered in pieces
 	mux.Handle(admin.limit(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))

@@ -44,24 +44,26 @@ func (m memoryService) Forget(ctx context.Context, r *connect.Request[engramv1.F
 	return answer(ctx, r, m.server.Forget)
 }
 
-func (memoryService) ListMemories(context.Context, *connect.Request[engramv1.ListMemoriesRequest]) (*connect.Response[engramv1.ListMemoriesResponse], error) {
-	return nil, unbuilt("MemoryService.ListMemories")
+func (m memoryService) ListMemories(ctx context.Context, r *connect.Request[engramv1.ListMemoriesRequest]) (*connect.Response[engramv1.ListMemoriesResponse], error) {
+	return answer(ctx, r, m.server.ListMemories)
 }
 
 type flowService struct{ server *transports.Server }
 
 func (f flowService) MemoryFlow(ctx context.Context, stream *connect.BidiStream[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]) error {
-	c := &conn{stream: stream, control: controlOf(ctx)}
+	c := &conn{stream: stream, control: control{response: controlOf(ctx)}}
 	defer c.release()
 	return f.server.Flow(telemetry.Stream(ctx, stream.RequestHeader()), c)
 }
 
-func (flowService) ObserveStream(context.Context, *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {
-	return unbuilt("FlowService.ObserveStream")
+func (f flowService) ObserveStream(ctx context.Context, stream *connect.BidiStream[engramv1.ObserveStreamRequest, engramv1.ObserveStreamResponse]) error {
+	c := &observeConn{stream: stream, control: control{response: controlOf(ctx)}}
+	defer c.release()
+	return f.server.Flow(telemetry.Stream(ctx, stream.RequestHeader()), c)
 }
 
-func (flowService) RecallStream(context.Context, *connect.Request[engramv1.RecallStreamRequest], *connect.ServerStream[engramv1.RecallStreamResponse]) error {
-	return unbuilt("FlowService.RecallStream")
+func (f flowService) RecallStream(ctx context.Context, r *connect.Request[engramv1.RecallStreamRequest], stream *connect.ServerStream[engramv1.RecallStreamResponse]) error {
+	return f.server.RecallStream(ctx, r.Msg, stream.Send)
 }
 
 func (flowService) Watch(context.Context, *connect.Request[engramv1.WatchRequest], *connect.ServerStream[engramv1.WatchResponse]) error {
@@ -86,14 +88,14 @@ func (adminService) DeleteSpace(context.Context, *connect.Request[engramv1.Delet
 	return nil, unbuilt("AdminService.DeleteSpace")
 }
 
-func (adminService) GetSession(context.Context, *connect.Request[engramv1.GetSessionRequest]) (*connect.Response[engramv1.GetSessionResponse], error) {
-	return nil, unbuilt("AdminService.GetSession")
+func (a adminService) GetSession(ctx context.Context, r *connect.Request[engramv1.GetSessionRequest]) (*connect.Response[engramv1.GetSessionResponse], error) {
+	return answer(ctx, r, a.server.GetSession)
 }
 
-func (adminService) ListSessions(context.Context, *connect.Request[engramv1.ListSessionsRequest]) (*connect.Response[engramv1.ListSessionsResponse], error) {
-	return nil, unbuilt("AdminService.ListSessions")
+func (a adminService) ListSessions(ctx context.Context, r *connect.Request[engramv1.ListSessionsRequest]) (*connect.Response[engramv1.ListSessionsResponse], error) {
+	return answer(ctx, r, a.server.ListSessions)
 }
 
-func (adminService) EndSession(context.Context, *connect.Request[engramv1.EndSessionRequest]) (*connect.Response[engramv1.EndSessionResponse], error) {
-	return nil, unbuilt("AdminService.EndSession")
+func (a adminService) EndSession(ctx context.Context, r *connect.Request[engramv1.EndSessionRequest]) (*connect.Response[engramv1.EndSessionResponse], error) {
+	return answer(ctx, r, a.server.EndSession)
 }

@@ -325,6 +325,9 @@ const (
 	GoAway_REASON_FENCED GoAway_Reason = 2
 	// Another server should serve this session. Resume at once.
 	GoAway_REASON_REBALANCE GoAway_Reason = 3
+	// Somebody has ended the session. Send no more, and read on: what the server holds is still settled, then the stream
+	// ends with NOT_FOUND, SESSION_EXPIRED. A resume would be told the same.
+	GoAway_REASON_ENDED GoAway_Reason = 4
 )
 
 // Enum value maps for GoAway_Reason.
@@ -334,12 +337,14 @@ var (
 		1: "REASON_SHUTDOWN",
 		2: "REASON_FENCED",
 		3: "REASON_REBALANCE",
+		4: "REASON_ENDED",
 	}
 	GoAway_Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED": 0,
 		"REASON_SHUTDOWN":    1,
 		"REASON_FENCED":      2,
 		"REASON_REBALANCE":   3,
+		"REASON_ENDED":       4,
 	}
 )
 
@@ -2850,16 +2855,17 @@ const file_engram_v1_flow_proto_rawDesc = "" +
 	"\x0efinal_sequence\x18\x01 \x01(\x04R\rfinalSequence\x12+\n" +
 	"\x11committed_through\x18\x02 \x01(\x04R\x10committedThrough\x12'\n" +
 	"\x0fgraphed_through\x18\x03 \x01(\x04R\x0egraphedThrough\x12#\n" +
-	"\rsession_ended\x18\x04 \x01(\bR\fsessionEnded\"\x8b\x02\n" +
+	"\rsession_ended\x18\x04 \x01(\bR\fsessionEnded\"\x9d\x02\n" +
 	"\x06GoAway\x120\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x18.engram.v1.GoAway.ReasonR\x06reason\x12+\n" +
 	"\x11committed_through\x18\x02 \x01(\x04R\x10committedThrough\x12B\n" +
-	"\x0freconnect_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0ereconnectAfter\"^\n" +
+	"\x0freconnect_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0ereconnectAfter\"p\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREASON_SHUTDOWN\x10\x01\x12\x11\n" +
 	"\rREASON_FENCED\x10\x02\x12\x14\n" +
-	"\x10REASON_REBALANCE\x10\x03\"\xb9\x02\n" +
+	"\x10REASON_REBALANCE\x10\x03\x12\x10\n" +
+	"\fREASON_ENDED\x10\x04\"\xb9\x02\n" +
 	"\x14ObserveStreamRequest\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.engram.v1.HelloH\x00R\x05hello\x123\n" +
 	"\aobserve\x18\x02 \x01(\v2\x17.engram.v1.ObserveBatchH\x00R\aobserve\x12-\n" +

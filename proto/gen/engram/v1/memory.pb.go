@@ -1883,10 +1883,11 @@ func (x *ListMemoriesRequest) GetIncludeEmbedding() bool {
 	return false
 }
 
-// ListMemoriesResponse is one page.
+// ListMemoriesResponse is one page. Each is of what is published when it is asked for, so a memory that is replaced
+// between two pages may come again, under its new version.
 type ListMemoriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In version order, the oldest first.
+	// In version order, the oldest first, up to 2 MiB or the one that passes it. It may be empty before the last page.
 	Memories []*Hit `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
 	// Empty: this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

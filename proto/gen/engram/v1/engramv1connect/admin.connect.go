@@ -67,10 +67,11 @@ type AdminServiceClient interface {
 	// GetSession says where a session stands, so that a client can compare before it resumes. NOT_FOUND: it expired or
 	// never was. PERMISSION_DENIED: the token is not this session's.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
-	// ListSessions pages through the sessions.
+	// ListSessions pages through the sessions that can be resumed, by id. A unary call's own is none of them.
 	ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error)
-	// EndSession ends a session for good: its stream is told to go away, and it cannot be resumed. NOT_FOUND and
-	// PERMISSION_DENIED as for GetSession.
+	// EndSession ends a session for good: its stream is told to go away, and it cannot be resumed. What the server has
+	// accepted of it is either within the answer's committed_through or not stored. NOT_FOUND and PERMISSION_DENIED as for
+	// GetSession; UNAVAILABLE: the disk refused, and the session goes on.
 	EndSession(context.Context, *connect.Request[v1.EndSessionRequest]) (*connect.Response[v1.EndSessionResponse], error)
 }
 
@@ -195,10 +196,11 @@ type AdminServiceHandler interface {
 	// GetSession says where a session stands, so that a client can compare before it resumes. NOT_FOUND: it expired or
 	// never was. PERMISSION_DENIED: the token is not this session's.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
-	// ListSessions pages through the sessions.
+	// ListSessions pages through the sessions that can be resumed, by id. A unary call's own is none of them.
 	ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error)
-	// EndSession ends a session for good: its stream is told to go away, and it cannot be resumed. NOT_FOUND and
-	// PERMISSION_DENIED as for GetSession.
+	// EndSession ends a session for good: its stream is told to go away, and it cannot be resumed. What the server has
+	// accepted of it is either within the answer's committed_through or not stored. NOT_FOUND and PERMISSION_DENIED as for
+	// GetSession; UNAVAILABLE: the disk refused, and the session goes on.
 	EndSession(context.Context, *connect.Request[v1.EndSessionRequest]) (*connect.Response[v1.EndSessionResponse], error)
 }
 

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestWrongArgumentsAreRefusedInWords(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"recall", "No Way", "--vector", "[1]"}, `"No Way" is no name for a space: use 1 to 64 of a-z, 0-9`},
+		{[]string{"observe", ".x", "-"}, `".x" is no name for a space`},
+		{[]string{"observe", strings.Repeat("x", 65), "-"}, "is no name for a space"},
+		{[]string{"recall", "s", "--vector", "[1]", "--timeout", "0s"}, "--timeout 0s: give a time above zero, such as 10s"},
+		{[]string{"recall", "s", "--vector", "[1]", "--address", "here:"}, `--address "here:": the port is missing`},
+		{[]string{"recall", "s", "--vector", `["a"]`}, `--vector: component 0: want a number, got "a"`},
+		{[]string{"recall", "s", "--vector", "{}"}, "--vector: want a list of numbers, got {}"},
+		{[]string{"recall", "s", "--vector", "[1"}, "--vector: not valid JSON"},
+		{[]string{"serve", "--data", ""}, "the data folder has no name"},
+		{[]string{"serve", "--listen", ""}, `"" is not an address`},
+		{[]string{"serve", "--config", ""}, "--config names no file"},
+		{[]string{"serve", "--stop-timeout", "0s"}, "--stop-timeout 0s: give a time above zero"},
+		{[]string{"serve", "--stop-timeout", "-1s"}, "--stop-timeout -1s: give a time above zero"},
+	} {
+		r := engram(t, c.args...)
+		assert.Equal(t, exitUsage, r.code, "%q: %s", c.args, r.stderr)
+		assert.Contains(t, r.stderr, c.says)
+	}
+}
+
+func TestAnAddressWithoutPort(t *testing.T) {
+	for given, want := range map[string]string{
+		"host": "host:7320", "host:1": "host:1", "::1": "[::1]:7320", "[::1]": "[::1]:7320", "[::1]:5": "[::1]:5",
+		"http://host": "http://host", "": "",
+	} {
+		got, err := withPort(given)
+		assert.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+}
+
+func TestATimeoutNamesTheServerAndItself(t *testing.T) {
+	r := engram(t, "recall", "s", "--like", "a", "--timeout", "1ns", "--address", "127.0.0.1:1")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Equal(t, "engram: get: no answer from 127.0.0.1:1 in time (--timeout 1ns)\n", r.stderr)
+}

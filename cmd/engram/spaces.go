@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/engram-stream/engram/client"
+)
+
+func newSpacesCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "spaces", Short: "List the spaces",
+		Example: "  engram spaces\n  engram spaces --json | jq -r '.spaces[].name'",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return listSpaces(cmd.Context(), env) },
+	}
+	env.addAddress(cmd)
+	env.addTimeout(cmd)
+	return cmd
+}
+
+type spacesReport struct {
+	Spaces []spaceJSON `json:"spaces"`
+}
+
+type spaceJSON struct {
+	Name      string    `json:"name"`
+	Dimension int       `json:"dimension"`
+	Metric    string    `json:"metric"`
+	Memories  uint64    `json:"memories"`
+	Version   uint64    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func listSpaces(ctx context.Context, env *environment) error {
+	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		spaces, err := c.ListSpaces(ctx)
+		if err != nil {
+			return err
+		}
+		r := spacesReport{Spaces: []spaceJSON{}}
+		for _, s := range spaces {
+			r.Spaces = append(r.Spaces, spaceJSON{
+				Name: s.Name, Dimension: s.Dimension, Metric: s.Metric.String(), Memories: s.Memories, Version: s.Version, CreatedAt: s.CreatedAt,
+			})
+		}
+		return env.printer().print(r, func(w io.Writer) { r.write(w) })
+	})
+}
+
+func (r *spacesReport) write(w io.Writer) {
+	if len(r.Spaces) == 0 {
+		fmt.Fprintln(w, "no spaces; the first observation makes one")
+		return
+	}
+	rows := make([][]string, len(r.Spaces))
+	for i, s := range r.Spaces {
+		rows[i] = []string{
+			s.Name, strconv.Itoa(s.Dimension), s.Metric, strconv.FormatUint(s.Memories, 10), strconv.FormatUint(s.Version, 10),
+			s.CreatedAt.UTC().Format(time.RFC3339),
+		}
+	}
+	table(w, []string{"SPACE", "DIMENSION", "METRIC", "MEMORIES", "VERSION", "CREATED"}, rows)
+}
