@@ -10,12 +10,6 @@ import (
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
-const (
-	sessionsPerPage = 1000
-	// maxSessionPages bounds Sessions against a server that never ends: ten times the sessions that one keeps at most.
-	maxSessionPages = 100_000
-)
-
 // SessionState is what the server says a session is doing.
 type SessionState uint8
 
@@ -52,22 +46,13 @@ type SessionInfo struct {
 // Sessions returns the sessions that can be resumed, by id: those of one space or, for the name "", all. It is for
 // operators; a program has its own Session.
 func (c *Client) Sessions(ctx context.Context, space string) ([]SessionInfo, error) {
-	var sessions []SessionInfo
-	req := &engramv1.ListSessionsRequest{Space: space, PageSize: sessionsPerPage}
-	for range maxSessionPages {
-		res, err := c.admin.ListSessions(ctx, connect.NewRequest(req))
+	return allPages("list sessions", func(token string) ([]SessionInfo, string, error) {
+		res, err := c.admin.ListSessions(ctx, connect.NewRequest(&engramv1.ListSessionsRequest{Space: space, PageSize: perPage, PageToken: token}))
 		if err != nil {
-			return nil, c.failure("list sessions", err)
+			return nil, "", c.failure("list sessions", err)
 		}
-		for _, s := range res.Msg.GetSessions() {
-			sessions = append(sessions, decodeSession(s))
-		}
-		if req.PageToken = res.Msg.GetNextPageToken(); req.PageToken == "" {
-			return sessions, nil
-		}
-	}
-	message := fmt.Sprintf("the server still had more after %d pages", maxSessionPages)
-	return nil, &Error{Op: "list sessions", Code: connect.CodeOutOfRange, Message: message}
+		return decoded(res.Msg.GetSessions(), decodeSession), res.Msg.GetNextPageToken(), nil
+	})
 }
 
 // EndSession ends a session for good, whoever opened it, and returns it as it ended: what is committed stays. Its client,

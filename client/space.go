@@ -10,12 +10,6 @@ import (
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
-const (
-	spacesPerPage = 1000
-	// maxSpacePages bounds ListSpaces against a server that never ends: ten times the spaces a server holds by default.
-	maxSpacePages = 1000
-)
-
 // Metric is how a space compares vectors.
 type Metric uint8
 
@@ -68,22 +62,13 @@ func (c *Client) CreateSpace(ctx context.Context, space Space) (*Space, error) {
 
 // ListSpaces returns all spaces, by name.
 func (c *Client) ListSpaces(ctx context.Context) ([]Space, error) {
-	var spaces []Space
-	req := &engramv1.ListSpacesRequest{PageSize: spacesPerPage}
-	for range maxSpacePages {
-		res, err := c.admin.ListSpaces(ctx, connect.NewRequest(req))
+	return allPages("list spaces", func(token string) ([]Space, string, error) {
+		res, err := c.admin.ListSpaces(ctx, connect.NewRequest(&engramv1.ListSpacesRequest{PageSize: perPage, PageToken: token}))
 		if err != nil {
-			return nil, c.failure("list spaces", err)
+			return nil, "", c.failure("list spaces", err)
 		}
-		for _, s := range res.Msg.GetSpaces() {
-			spaces = append(spaces, decodeSpace(s))
-		}
-		if req.PageToken = res.Msg.GetNextPageToken(); req.PageToken == "" {
-			return spaces, nil
-		}
-	}
-	message := fmt.Sprintf("the server still had more after %d pages", maxSpacePages)
-	return nil, &Error{Op: "list spaces", Code: connect.CodeOutOfRange, Message: message}
+		return decoded(res.Msg.GetSpaces(), decodeSpace), res.Msg.GetNextPageToken(), nil
+	})
 }
 
 func decodeSpace(s *engramv1.Space) Space {
