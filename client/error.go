@@ -171,7 +171,7 @@ func (c *Client) describe(op string, err error) *Error {
 		e.Message = fmt.Sprintf("no answer from %s in time", c.address)
 	case errors.Is(err, context.Canceled):
 		e.Code = connect.CodeCanceled
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		e.Code = connect.CodeUnavailable
 		e.Message = c.address + " ended the stream"
 	}

@@ -21,7 +21,7 @@ func (p *plan) checkWorkers() {
 		case n.Role == RoleSource:
 			p.report(n.WorkersPos, "remove it", "source %q cannot have workers: it runs on its callers' goroutines", n.Name)
 		case !n.kind.Doc.Traits.Parallel:
-			p.report(n.WorkersPos, "remove it, or partition by a key upstream", "%q cannot have %d workers: a %q is run by one goroutine a lane", n.Name, n.Workers, n.Kind)
+			p.report(n.WorkersPos, "remove it, or partition by a key upstream", "%q cannot have %d workers: %s is run by one goroutine a lane", n.Name, n.Workers, withArticle(n.Kind))
 		case n.built != nil && n.built.holds():
 			p.report(n.WorkersPos, "remove it", "%q cannot have %d workers: it holds items back between calls", n.Name, n.Workers)
 		case !p.early[n]:

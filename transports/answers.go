@@ -24,6 +24,10 @@ func (s *Server) newHold(copies int) *hold {
 // Take implements memory.Hold.
 func (h *hold) Take(bytes int) error {
 	n := int64(bytes * h.copies)
+	if alone := h.mine.Load() + n; alone > h.limit {
+		return fault.New(fault.ResourceExhausted, "the answer would hold %d bytes, more than the %d that recall.answer_bytes allows for all of them",
+			alone, h.limit).WithReason("ANSWER_TOO_LARGE").WithHint("ask for fewer hits, or leave out content and embeddings")
+	}
 	if held := h.all.Add(n); held > h.limit {
 		h.all.Add(-n)
 		return fault.New(fault.ResourceExhausted, "answers that clients have not taken yet hold %d of the %d bytes that recall.answer_bytes allows",

@@ -42,6 +42,11 @@ func TestAnswersOfCallsAreBounded(t *testing.T) {
 	require.NotZero(t, fault.As(err).RetryAfter)
 	exits[0]()
 	require.NoError(t, call())
+	taking(h, 600<<10)
+	err = call()
+	require.Equal(t, "ANSWER_TOO_LARGE", fault.As(err).Reason, "it never fits, whoever reads")
+	require.Zero(t, fault.As(err).RetryAfter)
+	require.Len(t, exits, 5)
 	for _, exit := range exits[1:] {
 		exit()
 	}

@@ -33,6 +33,10 @@ func receiveHello(conn Conn) (*engramv1.Hello, error) {
 	if err := Validate(hello); err != nil {
 		return nil, err
 	}
+	if hello.GetSessionId() == "" && (len(hello.GetResumeToken()) > 0 || hello.GetLastCommittedSequence() > 0) {
+		return nil, badFrame("hello.session_id", "what is resumed is not named, though a resume_token or last_committed_sequence is given").
+			WithHint("send the session_id that Welcome gave, or neither for a new session")
+	}
 	return hello, unbuiltHello(hello)
 }
 

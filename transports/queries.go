@@ -2,7 +2,10 @@ package transports
 
 import (
 	"context"
+	"fmt"
+	"hash/crc32"
 	"strconv"
+	"strings"
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
@@ -48,27 +51,39 @@ func (s *Server) ListMemories(ctx context.Context, r *engramv1.ListMemoriesReque
 	if r.GetFilter() != nil {
 		return nil, unbuilt("filter")
 	}
-	var after uint64
-	if token := r.GetPageToken(); token != "" {
-		var err error
-		if after, err = strconv.ParseUint(token, 36, 64); err != nil {
-			return nil, fault.New(fault.InvalidArgument, "the page token is not one of ours").WithField("page_token").
-				WithReason("INVALID_PAGE_TOKEN").WithHint("send next_page_token of the page before, or none for the first")
-		}
+	after, err := afterPage(r.GetSpace(), r.GetPageToken())
+	if err != nil {
+		return nil, err
 	}
-	size := int(r.GetPageSize())
-	if size == 0 {
-		size = defaultPageSize
-	}
-	page, last, more, err := s.Index.Get().List(ctx, r.GetSpace(), memory.Version(after), min(size, maxPageSize), r.GetIncludeEmbedding(), holdOf(ctx))
+	size := pageSize(r.GetPageSize())
+	page, last, more, err := s.Index.Get().List(ctx, r.GetSpace(), after, size, r.GetIncludeEmbedding(), holdOf(ctx))
 	if err != nil {
 		return nil, err
 	}
 	response := &engramv1.ListMemoriesResponse{Memories: hitsToWire(page)}
 	if more {
-		response.NextPageToken = strconv.FormatUint(uint64(last), 36)
+		response.NextPageToken = pageAfter(r.GetSpace(), last)
 	}
 	return response, nil
+}
+
+// pageAfter is the token of the page of a space's memories after a version. It names the space by a checksum, so that
+// one of another space is not taken for the end.
+func pageAfter(space string, v memory.Version) string {
+	return fmt.Sprintf("%s.%08x", strconv.FormatUint(uint64(v), 36), crc32.ChecksumIEEE([]byte(space)))
+}
+
+func afterPage(space, token string) (memory.Version, error) {
+	if token == "" {
+		return 0, nil
+	}
+	number, _, _ := strings.Cut(token, ".")
+	v, err := strconv.ParseUint(number, 36, 64)
+	if err != nil || pageAfter(space, memory.Version(v)) != token {
+		return 0, fault.New(fault.InvalidArgument, "the page token is not one of this listing").WithField("page_token").
+			WithReason("INVALID_PAGE_TOKEN").WithHint("send next_page_token of the page before, or none for the first")
+	}
+	return memory.Version(v), nil
 }
 
 // requireSpace says how to get a space that does not exist.

@@ -44,8 +44,9 @@ func (s *settler) Settle(_ int, o graph.Outcome) {
 
 // overloaded is the status of a refusal for want of room: in the queue, or of what the journal limits.
 func overloaded(r *session.Refusal) error {
-	if r.Late {
-		return fault.Wrap(fault.ResourceExhausted, r, "the journal did not take it").WithRetryAfter(r.Retry)
+	if f := fault.As(r); r.Late && f != nil { // the journal says what there is no room for
+		said := *f
+		return said.WithRetryAfter(r.Retry)
 	}
 	return fault.New(fault.ResourceExhausted, "the queue is %.0f %% full; nothing of this was stored", 100*r.Fill).
 		WithReason("QUEUE_FULL").WithRetryAfter(r.Retry).WithHint("send it again after the time given")

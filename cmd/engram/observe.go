@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -79,14 +80,16 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 	if closeErr := closeSession(ctx, session); err == nil {
 		err = closeErr // otherwise it only says again that the session failed, or what was rejected
 	}
-	id := session.Ticket().SessionID
-	if err != nil {
-		return unfinished(ctx, err, session.Stats(), id)
-	}
 	took := time.Since(start).Seconds()
 	r := observeReport{
-		Space: space, Session: id, Committed: feed.committed, Rejected: feed.rejected, Rejections: feed.rejections,
+		Space: space, Session: session.Ticket().SessionID, Committed: feed.committed, Rejected: feed.rejected, Rejections: feed.rejections,
 		Seconds: took, PerSecond: float64(feed.committed) / took,
+	}
+	if err != nil {
+		if env.json { // standard error has no place for what was rejected
+			err = errors.Join(err, env.printer().print(r, nil))
+		}
+		return unfinished(ctx, err, session.Stats(), r.Session)
 	}
 	if err := env.printer().print(r, func(w io.Writer) { r.write(w) }); err != nil {
 		return err

@@ -72,6 +72,8 @@ func TestBadHellos(t *testing.T) {
 		"unknown session":      {&engramv1.Hello{Space: "faces", SessionId: "snowhere", ResumeToken: token}, connect.CodeNotFound, "unknown"},
 		"wrong token":          {&engramv1.Hello{Space: "faces", SessionId: id, ResumeToken: []byte("wrong")}, connect.CodePermissionDenied, "token"},
 		"other space":          {&engramv1.Hello{Space: "voices", SessionId: id, ResumeToken: token}, connect.CodeFailedPrecondition, "faces"},
+		"token, no session":    {&engramv1.Hello{Space: "faces", ResumeToken: token}, connect.CodeInvalidArgument, "session_id"},
+		"number, no session":   {&engramv1.Hello{Space: "faces", LastCommittedSequence: 1}, connect.CodeInvalidArgument, "session_id"},
 		"from the future":      {&engramv1.Hello{Space: "faces", SessionId: id, ResumeToken: token, LastCommittedSequence: 9}, connect.CodeFailedPrecondition, "9"},
 	} {
 		t.Run(name, func(t *testing.T) {

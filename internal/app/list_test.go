@@ -46,9 +46,10 @@ func TestListMemories(t *testing.T) {
 				request *engramv1.ListMemoriesRequest
 				code    connect.Code
 			}{
-				"no such space": {&engramv1.ListMemoriesRequest{Space: "none"}, connect.CodeNotFound},
-				"token":         {&engramv1.ListMemoriesRequest{Space: "faces", PageToken: "!"}, connect.CodeInvalidArgument},
-				"page size":     {&engramv1.ListMemoriesRequest{Space: "faces", PageSize: 1001}, connect.CodeInvalidArgument},
+				"no such space":   {&engramv1.ListMemoriesRequest{Space: "none"}, connect.CodeNotFound},
+				"another's token": {&engramv1.ListMemoriesRequest{Space: "faces", PageToken: "zzz"}, connect.CodeInvalidArgument},
+				"token":           {&engramv1.ListMemoriesRequest{Space: "faces", PageToken: "!"}, connect.CodeInvalidArgument},
+				"page size":       {&engramv1.ListMemoriesRequest{Space: "faces", PageSize: 1001}, connect.CodeInvalidArgument},
 				"filter": {&engramv1.ListMemoriesRequest{Space: "faces", Filter: &engramv1.Filter{Node: &engramv1.Filter_Condition{
 					Condition: &engramv1.Condition{Key: "k", Op: engramv1.Condition_OP_EXISTS},
 				}}}, connect.CodeUnimplemented},

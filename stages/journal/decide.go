@@ -266,7 +266,7 @@ func sessionGone(id string) *fault.Error {
 
 func (s *state) tooManySpaces(name string) error {
 	return fault.New(fault.ResourceExhausted, "there are %d spaces already; the limit is %d", len(s.spaces), s.maxSpaces).
-		WithOp("create space").WithSubject(subject(name)).WithHint("raise limits.spaces in the pipeline, or use a space that exists")
+		WithOp("create space").WithSubject(subject(name)).WithReason("TOO_MANY_SPACES").WithHint("raise limits.spaces in the pipeline, or use a space that exists")
 }
 
 func subject(space string) string { return "space \"" + space + "\"" }

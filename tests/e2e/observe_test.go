@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -163,3 +164,23 @@ stages:
   notify: { from: index }
 sinks: { replies: { from: notify, to: origin } }
 `
+
+// A run that ends on an error tells what was rejected before, in JSON too.
+func TestObserveTellsRejectionsBeforeAnError(t *testing.T) {
+	server := freshServer(t)
+	o := observeStdin(t, server.address, "--json")
+	_, err := io.WriteString(o.input, "{\"id\":\"a\",\"embedding\":[1,2]}\n{\"id\":\"b\",\"embedding\":[1]}\nnot json\n")
+	require.NoError(t, err)
+	require.NoError(t, o.input.Close())
+	require.Equal(t, 1, o.awaitEnd(t))
+	var report struct {
+		Committed, Rejected int
+		Rejections          []struct{ Line int }
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.stdout.String()), &report), o.stdout.String())
+	assert.Equal(t, 1, report.Committed)
+	assert.Equal(t, 1, report.Rejected)
+	require.Len(t, report.Rejections, 1)
+	assert.Equal(t, 2, report.Rejections[0].Line)
+	assert.Contains(t, o.stderr.String(), "stdin:3")
+}
