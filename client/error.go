@@ -89,7 +89,7 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Retryable() bool {
 	switch e.Code {
 	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
-		return !e.Is(ErrFenced) && e.Reason != reasonTooLarge && e.Reason != "ANSWER_TOO_LARGE"
+		return !e.Is(ErrFenced) && e.Reason != reasonTooLarge && e.Reason != reasonAnswerTooLarge
 	default:
 		return false
 	}
@@ -206,8 +206,11 @@ func atIndex(err error, i int) error {
 	return err
 }
 
-// reasonTooLarge marks a message over the server's limit: the same message has no better chance later.
-const reasonTooLarge = "MESSAGE_TOO_LARGE"
+// What marks a message, or an answer, over the server's limits: the same call has no better chance later.
+const (
+	reasonTooLarge       = "MESSAGE_TOO_LARGE"
+	reasonAnswerTooLarge = "ANSWER_TOO_LARGE"
+)
 
 // reasonProtocol marks a server that broke the protocol; going on could lose or double observations.
 const reasonProtocol = "PROTOCOL_VIOLATION"

@@ -89,16 +89,7 @@ func hitToWire(h *memory.Hit) *engramv1.Hit {
 }
 
 // hitBytes estimates what a hit weighs on the wire and in the queue before it.
-func hitBytes(h *memory.Hit) int {
-	bytes := itemOverhead/2 + len(h.ID) + len(h.Content) + 4*len(h.Embedding)
-	for key, value := range h.Metadata {
-		bytes += len(key) + 16
-		if s, ok := value.(string); ok {
-			bytes += len(s)
-		}
-	}
-	return bytes
-}
+func hitBytes(h *memory.Hit) int { return itemOverhead/2 + 16*len(h.Metadata) + h.Payload() }
 
 func metadataToWire(in map[string]memory.Value) map[string]*engramv1.MetadataValue {
 	if len(in) == 0 {

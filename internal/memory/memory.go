@@ -155,6 +155,18 @@ type Hit struct {
 	Embedding  []float32
 }
 
+// Payload sums the bytes of what a hit carries, without what holds it: structs, headers, tags.
+func (h *Hit) Payload() int {
+	bytes := len(h.ID) + len(h.Content) + 4*len(h.Embedding)
+	for key, value := range h.Metadata {
+		bytes += len(key)
+		if s, ok := value.(string); ok {
+			bytes += len(s)
+		}
+	}
+	return bytes
+}
+
 // Result answers a Query: hits by falling score, ties by rising version, as of Snapshot.
 type Result struct {
 	Hits     []Hit

@@ -37,13 +37,4 @@ func (a *answer) add(h memory.Hit) error {
 }
 
 // weight is what a hit holds in memory, in bytes.
-func weight(h *memory.Hit) int {
-	bytes := hitOverhead + len(h.ID) + len(h.Content) + 4*len(h.Embedding)
-	for key, value := range h.Metadata {
-		bytes += pairOverhead + len(key)
-		if s, ok := value.(string); ok {
-			bytes += len(s)
-		}
-	}
-	return bytes
-}
+func weight(h *memory.Hit) int { return hitOverhead + pairOverhead*len(h.Metadata) + h.Payload() }

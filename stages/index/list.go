@@ -10,7 +10,7 @@ import (
 
 // The limits of one page of a listing beside the number of its memories.
 const (
-	maxPageBytes  = 2 << 20 // a page is cut before it grows past this, so that any client can read it
+	maxPageBytes  = 2 << 20 // a page ends with the memory that passes this, so that any client can read it
 	maxPageLooks  = 1 << 20 // records looked at: a page of a space that was mostly forgotten may be short, or empty
 	looksPerCheck = 1 << 12 // records looked at between looks at the context
 )

@@ -31,10 +31,10 @@ type pool struct {
 	service atomic.Int64 // mean time of one recall, in nanoseconds; 0: none yet
 
 	mu      sync.Mutex
-	inside  int              // guarded by mu: recalls that have begun and not ended
-	running int              // guarded by mu: turns
-	waiting [2][]chan<- bool // guarded by mu: for a first turn, and for a later one; closed when it has come
-	passed  int              // guarded by mu: first turns that went before a later one that waited
+	inside  int                  // guarded by mu: recalls that have begun and not ended
+	running int                  // guarded by mu: turns
+	waiting [2][]chan<- struct{} // guarded by mu: for a first turn, and for a later one; closed when it has come
+	passed  int                  // guarded by mu: first turns that went before a later one that waited
 }
 
 // fairness is how many first turns go before a later one that waits, so that many small recalls never stop a large one.
@@ -93,7 +93,7 @@ func (p *pool) await(ctx context.Context, line int) error {
 		p.mu.Unlock()
 		return nil
 	}
-	turn := make(chan bool)
+	turn := make(chan struct{})
 	p.waiting[line] = append(p.waiting[line], turn)
 	p.mu.Unlock()
 	select {
