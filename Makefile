@@ -48,7 +48,7 @@ fmt: ## Format Go and proto
 	$(TOOL) buf format --write proto
 
 .PHONY: proto
-proto: ## Generate proto/gen from proto/
+proto: ## Generate proto/gen and docs/protocol/reference from proto/
 	$(TOOL) buf generate
 
 .PHONY: proto-check

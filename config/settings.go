@@ -10,12 +10,17 @@ import (
 	"github.com/engram-stream/engram/graph"
 )
 
-// Settings are the keys of a pipeline file beside its wiring. Their defaults stand in default.yaml.
+// Settings are the keys of a pipeline file beside its wiring. Their defaults stand in default.yaml; their comments, and
+// those of the kinds' own settings, are what docs/configuration.md says of them.
 type Settings struct {
-	Version int    `yaml:"version"` // of the file's format: 1
-	Listen  string `yaml:"listen"`  // host:port
-	Data    string `yaml:"data"`    // the data folder, relative to the working folder of the process
-	Budget  Budget `yaml:"budget"`
+	// The format of the file; every file says it.
+	// Range: 1
+	Version int `yaml:"version"`
+	// Host:port to serve on; port 0 takes a free one; beyond loopback `serve` asks for `--insecure`.
+	Listen string `yaml:"listen"`
+	// The data folder, relative to the folder engram is started in; made when it is not there.
+	Data   string `yaml:"data"`
+	Budget Budget `yaml:"budget"`
 	Recall  Recall `yaml:"recall"`
 	Limits  Limits `yaml:"limits"`
 
@@ -24,37 +29,61 @@ type Settings struct {
 
 // Budget bounds what the process holds in memory for its sources.
 type Budget struct {
-	Items int            `yaml:"items"`
+	// Observations in memory on their way to being durable and findable; clients' credits are cut from it.
+	// Range: 1 to 2^30
+	Items int `yaml:"items"`
+	// The same in bytes; whichever is spent first slows clients down.
+	// Range: 64KiB to 16TiB
 	Bytes graph.ByteSize `yaml:"bytes"`
 }
 
 // Recall bounds the pool that answers recalls.
 type Recall struct {
-	Workers  int `yaml:"workers"`   // recalls that run at once
-	Queue    int `yaml:"queue"`     // recalls that may wait
-	MaxLimit int `yaml:"max_limit"` // the most hits that one recall may ask for
-
-	AnswerBytes graph.ByteSize `yaml:"answer_bytes"` // what answers may hold in memory
+	// Recalls that run at once.
+	// Range: 1 to 1024
+	Workers int `yaml:"workers"`
+	// Recalls that may wait; more are refused with a time to try again.
+	// Range: 0 to 1048576
+	Queue int `yaml:"queue"`
+	// The most hits one recall may ask for.
+	// Range: 1 to 10000
+	MaxLimit int `yaml:"max_limit"`
+	// What the answers of recalls and Gets hold in memory, over all clients, until those have taken them; more are refused
+	// with a time to try again. Each stream may have 8 MiB of hits queued beside it.
+	// Range: 1MiB to 16TiB
+	AnswerBytes graph.ByteSize `yaml:"answer_bytes"`
 }
 
 // Limits bound what clients may open and send.
 type Limits struct {
-	Streams      int            `yaml:"streams"`       // open streams
-	Calls        int            `yaml:"calls"`         // unary calls at work
-	MessageBytes graph.ByteSize `yaml:"message_bytes"` // of one message on the wire
-	Spaces       int            `yaml:"spaces"`
+	// Open streams.
+	// Range: 1 to 1048576
+	Streams int `yaml:"streams"`
+	// Unary calls at work; more are refused with a time to try again.
+	// Range: 1 to 1048576
+	Calls int `yaml:"calls"`
+	// The largest message on the wire; each stream and call may hold one beside the budget.
+	// Range: 64KiB to 1GiB
+	MessageBytes graph.ByteSize `yaml:"message_bytes"`
+	// Spaces.
+	// Range: 1 to 10 million
+	Spaces int `yaml:"spaces"`
 }
 
 // Telemetry says where metrics and traces go.
 type Telemetry struct {
-	Metrics string `yaml:"metrics"` // the path on the listener that Prometheus scrapes; empty: none
+	// The path on `listen` that Prometheus scrapes; `""` serves none.
+	Metrics string `yaml:"metrics"`
 	Traces  Traces `yaml:"traces"`
 }
 
 // Traces are sent to a collector by OTLP over HTTP.
 type Traces struct {
-	OTLP   string  `yaml:"otlp"`   // the collector's URL; empty: no traces
-	Sample float64 `yaml:"sample"` // the part that is kept of what no client named a trace for, 0 to 1
+	// The URL of a collector that takes OTLP over HTTP, `http://127.0.0.1:4318`; without a path it is `/v1/traces`; `""` is off.
+	OTLP string `yaml:"otlp"`
+	// The part that is kept of what no client named a trace for; where one did, its own choice holds.
+	// Range: 0 to 1
+	Sample float64 `yaml:"sample"`
 }
 
 const (

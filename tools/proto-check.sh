@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the wire protocol: its style, that nothing which clients rely on was broken, and that the committed Go code is
-# what the generators make of it. Changes nothing in the working tree.
+# Checks the wire protocol: its style, that nothing which clients rely on was broken, and that the committed Go code and
+# reference are what the generators make of it. Changes nothing in the working tree.
 #
 # PROTO_BASE=<commit> compares with that commit instead of the ones found below.
 set -euo pipefail
@@ -46,10 +46,12 @@ for base in $base_commits; do
 	buf breaking --against "$scratch/$base"
 done
 
-echo "--> generated code"
+echo "--> generated code and reference"
 buf generate --output "$scratch/generated"
-if ! diff -r "$scratch/generated/proto/gen" proto/gen >"$scratch/drift"; then
-	head -40 "$scratch/drift"
-	echo "proto/gen is not what the generators make of proto/: run 'make proto' and commit the result" >&2
-	exit 1
-fi
+for generated in proto/gen docs/protocol/reference; do
+	if ! diff -r "$scratch/generated/$generated" "$generated" >"$scratch/drift"; then
+		head -40 "$scratch/drift"
+		echo "$generated is not what the generators make of proto/: run 'make proto' and commit the result" >&2
+		exit 1
+	fi
+done

@@ -6,10 +6,14 @@ import (
 	"github.com/engram-stream/engram/internal/session"
 )
 
-// Config is the settings of the stage in a pipeline file: fills of the budget, 0 to 1.
+// Config is the settings of the stage in a pipeline file.
 type Config struct {
-	SlowDownAt float64 `yaml:"slow_down_at"` // clients are told to send less
-	RejectAt   float64 `yaml:"reject_at"`    // what comes is refused
+	// The part of the budget in use from which clients are told to send less.
+	// Range: above 0.1, below `reject_at`
+	SlowDownAt float64 `yaml:"slow_down_at"`
+	// The part from which what comes is refused, to be sent again.
+	// Range: above 0.1, up to 1
+	RejectAt float64 `yaml:"reject_at"`
 }
 
 // Check implements config's Checker. A state must begin above the relief by which it is left.

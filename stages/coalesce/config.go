@@ -13,9 +13,15 @@ const (
 
 // Config is the settings of the stage in a pipeline file.
 type Config struct {
-	Above   float64       `yaml:"above"`    // the fill of the budget, 0 to 1, above which it waits for larger batches
-	Items   [2]int        `yaml:"items"`    // then: the fewest worth sending at once, and the most in any batch
-	MaxWait time.Duration `yaml:"max_wait"` // then: the longest that an item waits for others
+	// The part of the budget in use from which it waits for larger batches; below, nothing waits.
+	// Range: 0 to 1
+	Above float64 `yaml:"above"`
+	// Then: the fewest items worth sending on at once; and always: the most in a batch.
+	// Range: 1 to 100000 each
+	Items [2]int `yaml:"items"`
+	// Then: the longest that an item waits for others.
+	// Range: 0s to 1s
+	MaxWait time.Duration `yaml:"max_wait"`
 }
 
 // Check implements config's Checker.

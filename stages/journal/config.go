@@ -22,9 +22,15 @@ const (
 
 // Config is the settings of the stage in a pipeline file.
 type Config struct {
-	Store   string         `yaml:"store"`   // where the ops are kept: embedded
-	Fsync   string         `yaml:"fsync"`   // when they are synced: always
-	Segment graph.ByteSize `yaml:"segment"` // a file that has grown to this is followed by a new one
+	// Where observations are kept: in the data folder.
+	// Range: `embedded`
+	Store string `yaml:"store"`
+	// When they are synced to disk: before every ack.
+	// Range: `always`
+	Fsync string `yaml:"fsync"`
+	// The size at which a journal file is followed by a new one.
+	// Range: 1MiB to 2GiB
+	Segment graph.ByteSize `yaml:"segment"`
 }
 
 // Check implements config's Checker.

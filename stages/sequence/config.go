@@ -20,9 +20,15 @@ const GapNack = "nack"
 
 // Config is the settings of the stage in a pipeline file.
 type Config struct {
-	Gap         string        `yaml:"gap"`          // what to do when a number is missing: nack
-	DetachTTL   time.Duration `yaml:"detach_ttl"`   // how long a session outlives its stream, unless its client says
-	MaxDetached int           `yaml:"max_detached"` // sessions without a stream that are kept; beyond, the oldest go
+	// What to do when a session skips a number: discard what follows, and ask for it.
+	// Range: `nack`
+	Gap string `yaml:"gap"`
+	// How long a session may be resumed after its stream is gone, unless its client asks otherwise.
+	// Range: 1m to 168h
+	DetachTTL time.Duration `yaml:"detach_ttl"`
+	// Sessions without a stream that are kept; beyond it those nearest to their expiry go.
+	// Range: 1 to 10 million
+	MaxDetached int `yaml:"max_detached"`
 }
 
 // Check implements config's Checker.

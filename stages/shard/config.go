@@ -9,8 +9,12 @@ const mostWorkers = 64
 
 // Config is the settings of the stage in a pipeline file.
 type Config struct {
-	By      string `yaml:"by"`      // the key: space
-	Workers int    `yaml:"workers"` // lanes, each with a goroutine for every stage after it
+	// What is kept in order: all observations of a space.
+	// Range: `space`
+	By string `yaml:"by"`
+	// Lanes, each with a goroutine for each stage behind it.
+	// Range: 1 to 64
+	Workers int `yaml:"workers"`
 }
 
 // Check implements config's Checker.

@@ -44,6 +44,7 @@ func Layers() []Layer {
 			Kits: kits(), Why: "a transport turns frames into session items and back; what becomes of them is not its business",
 		},
 		{Folder: "proto/gen", Why: "generated from proto/ alone"},
+		{Folder: "proto/protoc-gen-reference", Why: "it reads the schema; what the server makes of it is not its business"},
 		{
 			Folder: "client", May: []string{"proto/gen/..."}, Kits: kits(),
 			Why: "users import the SDK: it speaks the wire protocol and shares no code with the server",

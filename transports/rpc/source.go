@@ -24,7 +24,9 @@ const Kind = "rpc"
 
 // Config is what a pipeline says of an rpc source.
 type Config struct {
-	Protocols []string `yaml:"protocols"` // which of connect, grpc and grpc-web are answered
+	// Which protocols a source answers, all on one port.
+	// Range: `connect`, `grpc`, `grpc-web`
+	Protocols []string `yaml:"protocols"`
 }
 
 // Check reports what is wrong with the settings.
