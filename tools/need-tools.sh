@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the tests need beside Go: a C compiler, since the race detector links C code, and curl, since the README's lines
-# are run as they stand. On a bare machine this installs what is missing where it may (root on a Debian or Alpine
+# What the tests need beside Go: a C compiler, since the race detector links C code, and curl and perl, since the lines of
+# the README and of docs/protocol are run as they stand. On a bare machine this installs what is missing where it may (root on a Debian or Alpine
 # system) and otherwise says what is missing.
 set -euo pipefail
 
@@ -10,6 +10,9 @@ if ! command -v "$(go env CC)" >/dev/null; then
 fi
 if ! command -v curl >/dev/null; then
 	missing+=(curl) debian+=(curl) alpine+=(curl)
+fi
+if ! command -v perl >/dev/null; then
+	missing+=(perl) debian+=(perl) alpine+=(perl)
 fi
 [[ ${#missing[@]} -gt 0 ]] || exit 0
 
