@@ -21,8 +21,8 @@ type Settings struct {
 	// The data folder, relative to the folder engram is started in; made when it is not there.
 	Data   string `yaml:"data"`
 	Budget Budget `yaml:"budget"`
-	Recall  Recall `yaml:"recall"`
-	Limits  Limits `yaml:"limits"`
+	Recall Recall `yaml:"recall"`
+	Limits Limits `yaml:"limits"`
 
 	Telemetry Telemetry `yaml:"telemetry"`
 }

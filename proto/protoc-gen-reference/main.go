@@ -1,5 +1,7 @@
 // Command protoc-gen-reference writes the protocol's reference: a page of Markdown for each .proto file, with every
 // call, message, field, enum and validation rule, from the schema and its comments alone. `make proto` runs it.
+//
+// It is ours since protoc-gen-doc, the usual tool, has had no release since 2022 and does not know the rules.
 package main
 
 import (

@@ -65,7 +65,7 @@ func between(kind string, values map[string]string) (said []string) {
 		}
 		low, from := values[b.low]
 		high, to := values[b.high]
-		text := ""
+		var text string
 		switch {
 		case from && to:
 			text = low + " to " + high

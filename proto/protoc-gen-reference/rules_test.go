@@ -14,14 +14,14 @@ import (
 func TestRulesAreSaidInWords(t *testing.T) {
 	for want, rules := range map[string]*validate.FieldRules{
 		"":                           nil,
-		"required":                   {Required: proto.Bool(true)},
-		"1 to 64 characters, `^a$`":  {Type: &validate.FieldRules_String_{String_: &validate.StringRules{MinLen: proto.Uint64(1), MaxLen: proto.Uint64(64), Pattern: proto.String("^a$")}}},
-		"at most 128 bytes":          {Type: &validate.FieldRules_String_{String_: &validate.StringRules{MaxBytes: proto.Uint64(128)}}},
-		"at most 64 bytes":           {Type: &validate.FieldRules_Bytes{Bytes: &validate.BytesRules{MaxLen: proto.Uint64(64)}}},
-		"1 to 1024 of them":          {Type: &validate.FieldRules_Repeated{Repeated: &validate.RepeatedRules{MinItems: proto.Uint64(1), MaxItems: proto.Uint64(1024)}}},
+		"required":                   {Required: new(true)},
+		"1 to 64 characters, `^a$`":  {Type: &validate.FieldRules_String_{String_: &validate.StringRules{MinLen: new(uint64(1)), MaxLen: new(uint64(64)), Pattern: new("^a$")}}},
+		"at most 128 bytes":          {Type: &validate.FieldRules_String_{String_: &validate.StringRules{MaxBytes: new(uint64(128))}}},
+		"at most 64 bytes":           {Type: &validate.FieldRules_Bytes{Bytes: &validate.BytesRules{MaxLen: new(uint64(64))}}},
+		"1 to 1024 of them":          {Type: &validate.FieldRules_Repeated{Repeated: &validate.RepeatedRules{MinItems: new(uint64(1)), MaxItems: new(uint64(1024))}}},
 		"at least 1":                 {Type: &validate.FieldRules_Uint64{Uint64: &validate.UInt64Rules{GreaterThan: &validate.UInt64Rules_Gte{Gte: 1}}}},
-		"a known value, not 0":       {Type: &validate.FieldRules_Enum{Enum: &validate.EnumRules{DefinedOnly: proto.Bool(true), NotIn: []int32{0}}}},
-		"prefix a rule without word": {Type: &validate.FieldRules_String_{String_: &validate.StringRules{Prefix: proto.String("a rule without word")}}},
+		"a known value, not 0":       {Type: &validate.FieldRules_Enum{Enum: &validate.EnumRules{DefinedOnly: new(true), NotIn: []int32{0}}}},
+		"prefix a rule without word": {Type: &validate.FieldRules_String_{String_: &validate.StringRules{Prefix: new("a rule without word")}}},
 	} {
 		assert.Equal(t, want, rulesOf(fieldWith(t, rules)))
 	}
@@ -35,11 +35,11 @@ func fieldWith(t *testing.T, rules *validate.FieldRules) protoreflect.FieldDescr
 		proto.SetExtension(options, validate.E_Field, rules)
 	}
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("f.proto"), Syntax: proto.String("proto3"),
+		Name: new("f.proto"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{{
-			Name: proto.String("M"),
+			Name: new("M"),
 			Field: []*descriptorpb.FieldDescriptorProto{{
-				Name: proto.String("f"), Number: proto.Int32(1), Options: options,
+				Name: new("f"), Number: new(int32(1)), Options: options,
 				Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 			}},
 		}},

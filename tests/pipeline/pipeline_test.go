@@ -86,9 +86,14 @@ func TestTheGuideNamesEveryKindAndItsSettings(t *testing.T) {
 }
 
 func TestTheExamplesOfTheGuide(t *testing.T) {
-	guide := guide(t)
-	for _, e := range example.FindAllSubmatch(guide, -1) {
-		assert.Equal(t, string(e[2]), validate(t, string(e[1])), "%s", e[1])
+	telemetry, err := os.ReadFile(filepath.Join("..", "..", "docs", "telemetry.md"))
+	require.NoError(t, err)
+	for _, page := range [][]byte{guide(t), telemetry} {
+		examples := example.FindAllSubmatch(page, -1)
+		assert.NotEmpty(t, examples)
+		for _, e := range examples {
+			assert.Equal(t, string(e[2]), validate(t, string(e[1])), "%s", e[1])
+		}
 	}
 }
 
