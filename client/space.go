@@ -71,6 +71,16 @@ func (c *Client) ListSpaces(ctx context.Context) ([]Space, error) {
 	})
 }
 
+// DeleteSpace deletes a space with everything in it: its memories, and its sessions, whose clients fail with
+// ErrSessionExpired. It cannot be taken back. The name may be used again: that makes a new space, from version 1. The error
+// is NotFound if there is no such space.
+func (c *Client) DeleteSpace(ctx context.Context, name string) error {
+	if _, err := c.admin.DeleteSpace(ctx, connect.NewRequest(&engramv1.DeleteSpaceRequest{Name: name})); err != nil {
+		return c.failure("delete space", err)
+	}
+	return nil
+}
+
 func decodeSpace(s *engramv1.Space) Space {
 	out := Space{
 		Name: s.GetName(), Dimension: int(s.GetDimension()), Metric: Metric(s.GetMetric()),

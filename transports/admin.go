@@ -42,6 +42,19 @@ func (s *Server) ListSpaces(_ context.Context, r *engramv1.ListSpacesRequest) (*
 	return response, nil
 }
 
+// DeleteSpace deletes a space, and ends the streams of its sessions.
+func (s *Server) DeleteSpace(ctx context.Context, r *engramv1.DeleteSpaceRequest) (*engramv1.DeleteSpaceResponse, error) {
+	deleted, attached, err := s.Journal.Get().DeleteSpace(ctx, r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range attached {
+		s.hub.end(id, errSpaceDeleted(id, deleted.Name))
+	}
+	s.hub.forget(deleted.Name)
+	return &engramv1.DeleteSpaceResponse{}, nil
+}
+
 func pageSize(asked uint32) int {
 	if asked == 0 {
 		return defaultPageSize
@@ -99,9 +112,9 @@ func (s *Server) stats(t session.Tally) *engramv1.GetStatsResponse {
 
 // spaceToWire adds what the index knows of a space.
 func (s *Server) spaceToWire(space memory.Space) *engramv1.Space {
+	alive, at := s.Index.Get().Memories(space.Name)
 	return &engramv1.Space{
 		Name: space.Name, Dimension: uint32(space.Dimension), Metric: engramv1.Metric(space.Metric),
-		CreatedAt: timeToWire(space.CreatedAt), Memories: s.Index.Get().Memories(space.Name),
-		CommittedVersion: uint64(s.Index.Get().Published(space.Name)),
+		CreatedAt: timeToWire(space.CreatedAt), Memories: alive, CommittedVersion: uint64(at),
 	}
 }

@@ -201,6 +201,10 @@ func (j *journal) EndSession(_ context.Context, id string, _ uint64) error {
 	return nil
 }
 
+func (j *journal) DeleteSpace(context.Context, string) (memory.Space, []string, error) {
+	panic("no test of this package deletes a space: see internal/app")
+}
+
 func (j *journal) DismissSession(_ context.Context, id string, _ []byte) (session.Status, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -285,8 +289,8 @@ func (x *index) WaitPublished(_ context.Context, _ string, v memory.Version) err
 	return x.unpublished
 }
 
-func (x *index) Memories(string) uint64          { return 3 }
-func (x *index) Published(string) memory.Version { return 5 }
+func (x *index) Memories(string) (uint64, memory.Version) { return 3, x.Published("") }
+func (x *index) Published(string) memory.Version          { return 5 }
 
 // gauge reports a pressure that a test sets.
 type gauge struct {

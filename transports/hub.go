@@ -176,12 +176,12 @@ func (h *Hub) detach(st *stream) (served bool) {
 	return true
 }
 
-// end ends the stream that serves a session, for the session is over.
-func (h *Hub) end(sessionID string) {
+// end ends the stream that serves a session, for the session is over; why is what its client is told.
+func (h *Hub) end(sessionID string, why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if st := h.live[sessionID]; st != nil {
-		st.end()
+		st.end(why)
 	}
 }
 
@@ -202,6 +202,13 @@ func (h *Hub) tally(space string) *session.Counters {
 		h.tallies[space] = counters
 	}
 	return counters
+}
+
+// forget lets go of the counters of a space that is no more. What is still counted there shows in the totals only.
+func (h *Hub) forget(space string) {
+	h.tallyMu.Lock()
+	defer h.tallyMu.Unlock()
+	delete(h.tallies, space)
 }
 
 // counts takes the numbers of one stream or call, into the totals and into those of its space.

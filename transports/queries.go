@@ -51,7 +51,8 @@ func (s *Server) ListMemories(ctx context.Context, r *engramv1.ListMemoriesReque
 	if r.GetFilter() != nil {
 		return nil, unbuilt("filter")
 	}
-	after, err := afterPage(r.GetSpace(), r.GetPageToken())
+	space, _ := s.Journal.Get().Space(r.GetSpace()) // none: the index says so
+	after, err := afterPage(space, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -62,18 +63,19 @@ func (s *Server) ListMemories(ctx context.Context, r *engramv1.ListMemoriesReque
 	}
 	response := &engramv1.ListMemoriesResponse{Memories: hitsToWire(page)}
 	if more {
-		response.NextPageToken = pageAfter(r.GetSpace(), last)
+		response.NextPageToken = pageAfter(space, last)
 	}
 	return response, nil
 }
 
 // pageAfter is the token of the page of a space's memories after a version. It names the space by a checksum, so that
-// one of another space is not taken for the end.
-func pageAfter(space string, v memory.Version) string {
-	return fmt.Sprintf("%s.%08x", strconv.FormatUint(uint64(v), 36), crc32.ChecksumIEEE([]byte(space)))
+// one of another space, or of a deleted one of the same name, is not taken for the end.
+func pageAfter(space memory.Space, v memory.Version) string {
+	named := fmt.Sprintf("%s/%d", space.Name, space.Incarnation)
+	return fmt.Sprintf("%s.%08x", strconv.FormatUint(uint64(v), 36), crc32.ChecksumIEEE([]byte(named)))
 }
 
-func afterPage(space, token string) (memory.Version, error) {
+func afterPage(space memory.Space, token string) (memory.Version, error) {
 	if token == "" {
 		return 0, nil
 	}

@@ -84,7 +84,7 @@ func (s *Server) flow(ctx context.Context, conn Conn) error {
 // that the hub knew then.
 func (s *Server) leaveIfEnded(st *stream) {
 	if _, err := s.Journal.Get().Session(st.att.SessionID, nil); fault.KindOf(err) == fault.NotFound {
-		st.end()
+		st.end(errEnded(st.att.SessionID))
 	}
 }
 

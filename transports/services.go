@@ -16,6 +16,8 @@ type Journal interface {
 	ListSpaces(after string, limit int) []memory.Space
 	// CreateSpace returns the space as stored; creating an equal one again is no error.
 	CreateSpace(ctx context.Context, space memory.Space) (memory.Space, error)
+	// DeleteSpace deletes a space with its memories and its sessions; attached are those of these that a stream serves.
+	DeleteSpace(ctx context.Context, name string) (deleted memory.Space, attached []string, err error)
 	OpenSession(ctx context.Context, request session.OpenRequest) (session.Grant, error)
 	EndSession(ctx context.Context, id string, epoch uint64) error
 	// DetachSession starts the session's time to live; an older epoch than the session's changes nothing.
@@ -40,7 +42,7 @@ type Index interface {
 	// Match counts the memories that a forget of these ids would remove now.
 	Match(ctx context.Context, space string, ids []string) (uint64, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error
-	Memories(space string) uint64
+	Memories(space string) (alive uint64, at memory.Version)
 	Published(space string) memory.Version
 }
 

@@ -49,7 +49,7 @@ func (s *Server) EndSession(ctx context.Context, r *engramv1.EndSessionRequest) 
 	if err != nil {
 		return nil, err
 	}
-	s.hub.end(status.SessionID)
+	s.hub.end(status.SessionID, errEnded(status.SessionID))
 	told, err := s.sessionToWire(ctx, status)
 	if err != nil {
 		return nil, err

@@ -182,15 +182,21 @@ func (st *stream) leave(err error) {
 
 // end ends the stream because its session is over. What the client has been told that is accepted is still settled, and
 // told, before the stream ends.
-func (st *stream) end() {
+func (st *stream) end(why error) {
 	st.att.Outbox.GoAway(session.GoAwayEnded, 0)
-	st.leave(errEnded(st.att.SessionID))
+	st.leave(why)
 }
 
 func errEnded(sessionID string) *fault.Error {
 	return fault.New(fault.NotFound, "the session has been ended by an operator, or on another connection").
 		WithSubject("session " + sessionID).WithReason("SESSION_EXPIRED").
 		WithHint("what is committed stays; open a new session to go on")
+}
+
+func errSpaceDeleted(sessionID, space string) *fault.Error {
+	return fault.New(fault.NotFound, "its space %q has been deleted, and the session with it", space).
+		WithSubject("session " + sessionID).WithReason("SESSION_EXPIRED").
+		WithHint("a new session that writes to the name makes a new space of it")
 }
 
 // lost ends the stream because an item found no verdict: its number is taken, so only a resume can make it good.

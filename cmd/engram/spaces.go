@@ -14,14 +14,44 @@ import (
 
 func newSpacesCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "spaces", Short: "List the spaces",
-		Example: "  engram spaces\n  engram spaces --json | jq -r '.spaces[].name'",
+		Use: "spaces", Short: "List the spaces, or delete one",
+		Example: "  engram spaces\n  engram spaces --json | jq -r '.spaces[].name'\n  engram spaces delete notes",
 		Args:    args(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return listSpaces(cmd.Context(), env) },
 	}
 	env.addAddress(cmd)
 	env.addTimeout(cmd)
+	cmd.AddCommand(newDeleteSpaceCommand(env))
 	return cmd
+}
+
+func newDeleteSpaceCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "delete SPACE", Short: "Delete a space with everything in it",
+		Long: "delete removes a space for good: its memories, and the sessions of those who write to it, whose streams end. Writing to\n" +
+			"the name afterwards makes a new space.",
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error { return deleteSpace(cmd.Context(), env, a[0]) },
+	}
+	env.addAddress(cmd)
+	env.addTimeout(cmd)
+	return cmd
+}
+
+func deleteSpace(ctx context.Context, env *environment, name string) error {
+	if err := checkSpace(name); err != nil {
+		return err
+	}
+	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		if err := c.DeleteSpace(ctx, name); err != nil {
+			return err
+		}
+		return env.printer().print(deletedSpace{Deleted: name}, func(w io.Writer) { fmt.Fprintf(w, "deleted %q\n", name) })
+	})
+}
+
+type deletedSpace struct {
+	Deleted string `json:"deleted"`
 }
 
 type spacesReport struct {

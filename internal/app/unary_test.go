@@ -114,7 +114,6 @@ func TestUnbuiltPartsNameThemselves(t *testing.T) {
 	vector := `"embedding":[1,0]`
 	for method, c := range map[string]struct{ body, says string }{
 		"MemoryService/ListMemories": {`{"space":"notes","filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}`, "filter"},
-		"AdminService/DeleteSpace":   {`{"name":"notes"}`, "DeleteSpace"},
 		"MemoryService/Observe":      {`{"space":"notes","ackLevel":"ACK_LEVEL_GRAPHED","observations":[{` + vector + `}]}`, "ack_level"},
 		"MemoryService/Recall":       {`{"space":"notes","query":{` + vector + `,"maxWait":"1s"}}`, "query.max_wait"},
 		"MemoryService/Forget":       {`{"space":"notes","target":{"observedBefore":"2020-01-01T00:00:00Z"}}`, "target.observed_before"},

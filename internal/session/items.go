@@ -46,9 +46,10 @@ type Op struct {
 // Appended is an op that the journal has appended; it is decided once Durable is done: the item from journal to index.
 type Appended struct {
 	Op
-	Version memory.Version
-	Ordinal memory.Ordinal
-	Durable memory.Durability
+	Incarnation uint64 // of the space, within which the version counts
+	Version     memory.Version
+	Ordinal     memory.Ordinal
+	Durable     memory.Durability
 }
 
 // Applied is an op that is durable and findable: the item from index to notify. Matched counts what a forget removed.

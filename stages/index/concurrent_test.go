@@ -48,7 +48,7 @@ func TestReadersNeverSeeAHalfPublishedBatch(t *testing.T) {
 	done.Store(true)
 	group.Wait()
 	require.Positive(t, recalls.Load())
-	require.Equal(t, uint64(kept+10*batches), s.service.Memories("x"))
+	require.Equal(t, uint64(kept+10*batches), alive(s, "x"))
 }
 
 func readOnce(t *testing.T, s *Stage, kept int) {
@@ -102,7 +102,7 @@ func TestLanesWriteTheirSpacesConcurrently(t *testing.T) {
 	lanes.Wait()
 	for lane := range 4 {
 		for i := range 5 {
-			require.Equal(t, uint64(10), s.service.Memories(fmt.Sprintf("lane %d space %d", lane, i)))
+			require.Equal(t, uint64(10), alive(s, fmt.Sprintf("lane %d space %d", lane, i)))
 		}
 	}
 }

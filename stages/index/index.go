@@ -36,12 +36,48 @@ func (ix *index) space(name string) *space {
 	return nil
 }
 
-func (ix *index) ensure(name string) *space {
-	if sp := ix.space(name); sp != nil {
-		return sp
+// ensure returns the index of a space in an incarnation, an empty one if no op has reached it yet; nil when there is a
+// later one.
+func (ix *index) ensure(name string, incarnation uint64) *space {
+	for {
+		held := ix.space(name)
+		switch {
+		case held != nil && held.incarnation == incarnation:
+			return held
+		case held != nil && held.incarnation > incarnation:
+			return nil
+		}
+		sp := newSpace(name, incarnation, ix.newWriter())
+		if held == nil {
+			if _, other := ix.spaces.LoadOrStore(name, sp); !other {
+				return sp
+			}
+		} else if ix.spaces.CompareAndSwap(name, held, sp) {
+			held.drop()
+			return sp
+		}
 	}
-	sp, _ := ix.spaces.LoadOrStore(name, newSpace(name, ix.newWriter()))
-	return sp.(*space)
+}
+
+// stillborn reports whether a space to which nothing has been applied yet was deleted before what comes now reached it,
+// and removes it. What comes is durable, so the journal knows.
+func (ix *index) stillborn(sp *space) bool {
+	if sp.w.version > 0 {
+		return false
+	}
+	if description, ok := ix.journal.Space(sp.name); ok && description.Incarnation == sp.incarnation {
+		return false
+	}
+	ix.drop(sp.name, sp.incarnation)
+	return true
+}
+
+// drop removes a space that has been deleted: from then on nothing of it is found, and its memory is given back as its
+// readers end. What is still on its way to it is applied where nobody looks.
+func (ix *index) drop(name string, incarnation uint64) {
+	if held := ix.space(name); held != nil && held.incarnation <= incarnation && ix.spaces.CompareAndDelete(name, held) {
+		held.drop()
+	}
 }
 
 // change is a run of ops of one space on its way into the index: prepare it, then commit or discard it.
@@ -81,7 +117,7 @@ func (ix *index) discard(c *change) { c.space.w.discard() }
 // matched. Durable ops are never refused: what cannot be applied is rebuilt from the journal, and what cannot be
 // rebuilt degrades the space, whose recalls then fail. An error says that ctx ended before either.
 func (ix *index) commit(ctx context.Context, c *change) (matched []uint64, err error) {
-	if c.space.degraded != nil {
+	if c.space.degraded != nil || ix.stillborn(c.space) {
 		return make([]uint64, len(c.steps)), nil
 	}
 	if c.err != nil { // now that the ops are durable, so is the space

@@ -27,12 +27,16 @@ type fakeJournal struct {
 	onRead func(memory.Ordinal) error
 	// replays counts the calls of ReplayOps; guarded by mu.
 	replays int
+
+	incarnation uint64             // guarded by mu; the last one given
+	onDelete    func(memory.Space) // set by Open
 }
 
 type fakeRecord struct {
-	space   string
-	version memory.Version
-	op      memory.Op
+	space       string
+	incarnation uint64
+	version     memory.Version
+	op          memory.Op
 }
 
 func newFakeJournal() *fakeJournal {
@@ -67,7 +71,9 @@ func (j *fakeJournal) ReplayOps(ctx context.Context, fn func(memory.Space, memor
 	j.mu.Unlock()
 	for i, r := range records {
 		space := spaces[r.space]
-		space.Name = r.space
+		if space.Incarnation != r.incarnation {
+			continue
+		}
 		if err := errors.Join(ctx.Err(), fn(space, r.version, memory.Ordinal(i+1), r.op)); err != nil {
 			return err
 		}
@@ -79,7 +85,21 @@ func (j *fakeJournal) ReplayOps(ctx context.Context, fn func(memory.Space, memor
 func (j *fakeJournal) createSpace(name string, dimension int, metric memory.Metric) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.spaces[name] = memory.Space{Name: name, Dimension: dimension, Metric: metric}
+	j.incarnation++
+	j.spaces[name] = memory.Space{Name: name, Incarnation: j.incarnation, Dimension: dimension, Metric: metric}
+}
+
+func (j *fakeJournal) OnDelete(fn func(memory.Space)) { j.onDelete = fn }
+
+// deleteSpace deletes a space durably; told says whether the index learns of it.
+func (j *fakeJournal) deleteSpace(name string, told bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if told {
+		j.onDelete(j.spaces[name])
+	}
+	delete(j.spaces, name)
+	delete(j.next, name)
 }
 
 // append gives ops their versions and ordinals, under one fate.
@@ -88,15 +108,21 @@ func (j *fakeJournal) append(from *session.Attachment, f *fate, ops ...memory.Op
 	defer j.mu.Unlock()
 	items := make([]session.Appended, len(ops))
 	for i, op := range ops {
-		if _, known := j.spaces[from.Space]; !known && op.Kind == memory.OpObserve {
-			j.spaces[from.Space] = memory.Space{Name: from.Space, Dimension: len(op.Observe.Vector), Metric: memory.Cosine}
+		space, known := j.spaces[from.Space]
+		if !known {
+			j.incarnation++
+			space = memory.Space{Name: from.Space, Incarnation: j.incarnation, Metric: memory.Cosine}
 		}
+		if op.Kind == memory.OpObserve && space.Dimension == 0 {
+			space.Dimension = len(op.Observe.Vector)
+		}
+		j.spaces[from.Space] = space
 		j.next[from.Space]++
 		v := j.next[from.Space]
 		op.Sequence = uint64(v)
-		j.records = append(j.records, fakeRecord{space: from.Space, version: v, op: op})
+		j.records = append(j.records, fakeRecord{space: from.Space, incarnation: space.Incarnation, version: v, op: op})
 		items[i] = session.Appended{
-			Op: session.Op{Op: op, From: from}, Version: v, Ordinal: memory.Ordinal(len(j.records)), Durable: f,
+			Op: session.Op{Op: op, From: from}, Incarnation: space.Incarnation, Version: v, Ordinal: memory.Ordinal(len(j.records)), Durable: f,
 		}
 	}
 	return items

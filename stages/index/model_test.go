@@ -253,7 +253,7 @@ func (m *machine) recall(t *rapid.T) {
 	model := m.spaces[space]
 	require.Equal(t, model.version, got.Snapshot)
 	requireHits(t, model.recall(q.Vector, model.version, q.Limit, q.MinScore), got.Hits)
-	require.Equal(t, len(model.alive(model.version)), int(m.stage.service.Memories(space)))
+	require.Equal(t, len(model.alive(model.version)), int(alive(m.stage, space)))
 }
 
 func requireHits(t *rapid.T, want, got []memory.Hit) {

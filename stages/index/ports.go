@@ -11,9 +11,12 @@ type Journal interface {
 	// Space describes a space by its name; false when there is none. A space whose creation is not durable yet may
 	// be described and vanish again.
 	Space(name string) (memory.Space, bool)
+	// OnDelete has fn told of each space that is deleted from now on, once that is durable and before anything makes a
+	// space of that name again. fn must not wait, nor call the journal.
+	OnDelete(fn func(space memory.Space))
 	// ReadOp returns a durable op, its vector as it was sent. Corrupt bytes are an error, never an op.
 	ReadOp(o memory.Ordinal) (memory.Op, error)
-	// ReplayOps calls fn for every durable op, each space's in version order, until fn fails; then it returns that
+	// ReplayOps calls fn for every durable op of the spaces that there are, each space's in version order, until fn fails; then it returns that
 	// error. fn may call ReadOp.
 	ReplayOps(ctx context.Context, fn func(space memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error) error
 }

@@ -18,7 +18,10 @@ var errRebuilt = errors.New("rebuilt")
 func (ix *index) open(ctx context.Context) error {
 	failed := map[*space]error{}
 	err := ix.journal.ReplayOps(ctx, func(description memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error {
-		sp := ix.ensure(description.Name)
+		sp := ix.ensure(description.Name, description.Incarnation)
+		if sp == nil {
+			return nil
+		}
 		if failed[sp] == nil {
 			if err := sp.w.replay(description, step{op: &op, version: v, ordinal: o}); err != nil {
 				failed[sp] = err
@@ -61,6 +64,9 @@ func (w *writer) replay(description memory.Space, s step) error {
 // ctx ended.
 func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched []uint64, err error) {
 	for try := range rebuildTries {
+		if c.space.dropped.Load() {
+			return make([]uint64, len(c.steps)), nil // nobody will look
+		}
 		ix.logger.Error("index: rebuilding a space from the journal", "space", c.space.name, "try", try+1, "cause", cause)
 		w := ix.newWriter()
 		matched, cause = ix.rebuildInto(ctx, &w, c)
@@ -90,7 +96,7 @@ func (ix *index) rebuildInto(ctx context.Context, w *writer, c *change) (matched
 	goal := c.goal()
 	matched = make([]uint64, len(c.steps))
 	err = ix.journal.ReplayOps(ctx, func(description memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error {
-		if description.Name != c.space.name {
+		if description.Name != c.space.name || description.Incarnation != c.space.incarnation {
 			return nil
 		}
 		before := w.live

@@ -104,15 +104,30 @@ func (s *Service) WaitPublished(ctx context.Context, space string, v memory.Vers
 	if _, err := sv.view(space); err != nil {
 		return inSpace(err, "wait for publication", space)
 	}
-	return inSpace(sv.index.ensure(space).wait(ctx, v), "wait for publication", space)
+	err = errNoSpace()
+	if sp := sv.waitable(space); sp != nil {
+		err = sp.wait(ctx, v)
+	}
+	return inSpace(err, "wait for publication", space)
 }
 
-// Memories returns how many memories of a space are alive as published; 0 for an unknown space.
-func (s *Service) Memories(space string) uint64 {
-	if v := s.published(space); v != nil {
-		return v.live
+// waitable returns the index of a space that somebody waits for, even if no op has reached it yet; nil: it is gone.
+func (sv *server) waitable(name string) *space {
+	if sp := sv.index.space(name); sp != nil {
+		return sp
 	}
-	return 0
+	if description, ok := sv.index.journal.Space(name); ok {
+		return sv.index.ensure(name, description.Incarnation)
+	}
+	return nil
+}
+
+// Memories returns how many memories of a space are alive as published, and the version of that; 0 for an unknown space.
+func (s *Service) Memories(space string) (alive uint64, at memory.Version) {
+	if v := s.published(space); v != nil {
+		return v.live, v.version
+	}
+	return 0, 0
 }
 
 // Published returns the space's published version: what a recall sees now. 0 for an unknown space.
@@ -145,10 +160,14 @@ func (sv *server) view(space string) (*view, error) {
 		return v, nil
 	}
 	if _, ok := sv.index.journal.Space(space); !ok {
-		return nil, fault.New(fault.NotFound, "it does not exist").WithField("space").WithReason("SPACE_NOT_FOUND").
-			WithHint("the first observation makes a space, as does CreateSpace; ListSpaces shows what there is")
+		return nil, errNoSpace()
 	}
 	return &view{}, nil
+}
+
+func errNoSpace() *fault.Error {
+	return fault.New(fault.NotFound, "it does not exist").WithField("space").WithReason("SPACE_NOT_FOUND").
+		WithHint("the first observation makes a space, as does CreateSpace; ListSpaces shows what there is")
 }
 
 // each looks up ids at one view, until visit returns an error.

@@ -88,7 +88,7 @@ func TestAnUnknownSpaceIsNotFound(t *testing.T) {
 		require.ErrorContains(t, err, `space "nowhere"`)
 		require.NotEmpty(t, fault.As(err).Hint)
 	}
-	require.Zero(t, s.service.Memories("nowhere"))
+	require.Zero(t, alive(s, "nowhere"))
 	require.Zero(t, s.service.Published("nowhere"))
 	require.Nil(t, s.index.space("nowhere"), "asking makes nothing")
 }
@@ -209,7 +209,7 @@ func TestWaitPublished(t *testing.T) {
 func TestNoPublicationIsMissed(t *testing.T) {
 	for _, publisherPauses := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			sp := newSpace("x", writer{version: 1})
+			sp := newSpace("x", 1, writer{version: 1})
 			waited := make(chan error)
 			if publisherPauses {
 				go func() { waited <- sp.wait(t.Context(), 1) }()

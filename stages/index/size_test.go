@@ -14,7 +14,8 @@ import (
 // a thousand measure it.
 func TestTinySpacesStayCheap(t *testing.T) {
 	const spaces, perSpace, dimension = 1000, 100, 8
-	ix := newIndex(newFakeJournal(), hasher(1), nil)
+	j := newFakeJournal()
+	ix := newIndex(j, hasher(1), nil)
 	shape := memory.Space{Dimension: dimension, Metric: memory.Dot}
 	steps := make([]step, perSpace)
 	for i := range steps {
@@ -23,7 +24,9 @@ func TestTinySpacesStayCheap(t *testing.T) {
 	}
 	before := heap()
 	for i := range spaces {
-		sp := ix.ensure(fmt.Sprintf("space %d", i))
+		name := fmt.Sprintf("space %d", i)
+		j.createSpace(name, dimension, memory.Dot)
+		sp := ix.ensure(name, uint64(i+1))
 		require.NoError(t, sp.w.prepare(func() memory.Space { return shape }, steps))
 		_, err := sp.w.apply(steps)
 		require.NoError(t, err)

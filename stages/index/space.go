@@ -8,14 +8,16 @@ import (
 	"github.com/engram-stream/engram/internal/memory"
 )
 
-// space is the index of one memory space.
+// space is the index of one memory space, in one incarnation.
 type space struct {
 	// immutable
-	name string
+	name        string
+	incarnation uint64
 
 	// atomic
 	view    atomic.Pointer[view]          // never nil; written by the owner
 	waiting atomic.Pointer[chan struct{}] // closed at the next publication; nil: nobody waits
+	dropped atomic.Bool                   // the space has been deleted: what is published here nobody finds
 
 	// the owner's: the lane that carries the space
 	w        writer
@@ -25,8 +27,8 @@ type space struct {
 	window func()
 }
 
-func newSpace(name string, w writer) *space {
-	sp := &space{name: name, w: w}
+func newSpace(name string, incarnation uint64, w writer) *space {
+	sp := &space{name: name, incarnation: incarnation, w: w}
 	sp.view.Store(&view{})
 	return sp
 }
@@ -39,6 +41,17 @@ func (sp *space) publish() {
 	}
 	sp.view.Store(v)
 	sp.pause()
+	sp.wake()
+}
+
+// drop tells who waits that the space has been deleted. Anyone may call it, again too; the owner may still publish.
+func (sp *space) drop() {
+	sp.dropped.Store(true)
+	sp.pause()
+	sp.wake()
+}
+
+func (sp *space) wake() {
 	if ch := sp.waiting.Swap(nil); ch != nil {
 		close(*ch)
 		sp.pause()
@@ -51,10 +64,10 @@ func (sp *space) pause() {
 	}
 }
 
-// wait returns once version v is published, the space is degraded or ctx ends.
+// wait returns once version v is published, the space is degraded or deleted, or ctx ends.
 //
 // It leaves a channel before it looks at the view; publish stores the view before it takes the channel. So either
-// this sees the new view or the publisher sees the channel.
+// this sees the new view or the publisher sees the channel. Likewise with drop.
 func (sp *space) wait(ctx context.Context, v memory.Version) error {
 	for {
 		woken := sp.wakeUp()
@@ -63,6 +76,9 @@ func (sp *space) wait(ctx context.Context, v memory.Version) error {
 			return now.fault
 		} else if now.version >= v {
 			return nil
+		}
+		if sp.dropped.Load() {
+			return errNoSpace()
 		}
 		select {
 		case <-woken:

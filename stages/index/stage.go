@@ -56,6 +56,7 @@ func (s *Stage) Open(ctx context.Context) error {
 	if err := s.index.open(ctx); err != nil {
 		return err
 	}
+	s.journal.Get().OnDelete(func(space memory.Space) { s.index.drop(space.Name, space.Incarnation) })
 	workers, queue, maxLimit := s.limits.Get().RecallLimits()
 	s.service.serve(&server{
 		index:    s.index,
@@ -141,17 +142,26 @@ type spaceChange struct {
 	items []int
 }
 
-// changes splits a run by space, in order within each.
+// changes splits a run by space, in order within each. What belongs to a deleted space is in none: it was durable before
+// the space was deleted, and so it is acknowledged, and gone.
 func (s *Stage) changes(items []session.Appended) []spaceChange {
+	type identity struct {
+		name        string
+		incarnation uint64
+	}
 	var out []spaceChange
-	places := map[string]int{}
+	places := map[identity]int{}
 	for i := range items {
-		name := items[i].From.Space
-		place, known := places[name]
+		id := identity{items[i].From.Space, items[i].Incarnation}
+		place, known := places[id]
 		if !known {
+			sp := s.index.ensure(id.name, id.incarnation)
+			if sp == nil {
+				continue
+			}
 			place = len(out)
-			places[name] = place
-			out = append(out, spaceChange{change: change{space: s.index.ensure(name)}})
+			places[id] = place
+			out = append(out, spaceChange{change: change{space: sp}})
 		}
 		c := &out[place]
 		c.steps = append(c.steps, step{op: &items[i].Op.Op, version: items[i].Version, ordinal: items[i].Ordinal})

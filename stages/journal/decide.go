@@ -134,6 +134,10 @@ func (d *decision) repeat(se *sess, first, last uint64) {
 // place finds the versions and the dimension for an offer that will be appended.
 func (s *state) place(d *decision, o *offer, at int64) {
 	sp, name := s.spaces[o.from.Space], o.from.Space
+	if sp != nil && sp.deleting {
+		d.refusal = beingDeleted(o.first + uint64(d.skip))
+		return
+	}
 	if sp == nil && len(s.spaces) >= s.maxSpaces {
 		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Retry: spacesRetry, Late: true, Cause: s.tooManySpaces(name)}
 		return

@@ -40,8 +40,8 @@ func decodeStored(b []byte, o memory.Ordinal) (memory.Op, error) {
 	return op, nil
 }
 
-// ReplayOps calls fn for each op that is durable now, in the order of the log, every checksum checked. space is as it is
-// now. It ends with fn's error, the context's, or a fault.Corrupt. What fn gets is its own. Appends go on meanwhile, but
+// ReplayOps calls fn for each op that is durable now, in the order of the log, every checksum checked; those of deleted
+// spaces are left out. space is as it is now. It ends with fn's error, the context's, or a fault.Corrupt. What fn gets is its own. Appends go on meanwhile, but
 // Close waits for it.
 func (s *Store) ReplayOps(ctx context.Context,
 	fn func(space memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error,
@@ -62,7 +62,10 @@ func (s *Store) replayUnit(u *unitRecord, e log.Entry,
 	fn func(memory.Space, memory.Version, memory.Ordinal, memory.Op) error,
 ) error {
 	sp, ok := s.Space(u.Space)
-	if !ok || sp.Incarnation != u.Incarnation {
+	if !ok || sp.Incarnation > u.Incarnation {
+		return nil // it has been deleted; the state has seen that
+	}
+	if sp.Incarnation < u.Incarnation {
 		return contradiction(e.LSN, "unit for space %q incarnation %d, which does not exist", u.Space, u.Incarnation)
 	}
 	for i, item := range e.Items {

@@ -17,6 +17,7 @@ const (
 	kindOpened  log.Kind = 3
 	kindResumed log.Kind = 4
 	kindEnded   log.Kind = 5
+	kindDeleted log.Kind = 6
 )
 
 // record is what a log record's meta holds: all that the state needs, so that data and dedup state are the same bytes.
@@ -27,6 +28,7 @@ const (
 //	opened   | session | space | token hash, 32 bytes | detach ttl | time | writer |
 //	resumed  | session | epoch | last committed | time | writer |
 //	ended    | session | epoch | time |
+//	deleted  | space | incarnation | time |
 //
 // Rejected runs say which ops of a unit are rejected, run-length encoded: | n | n × (skip, count, code, reason, field) |,
 // where skip counts the ops between the run before and this one.
@@ -91,11 +93,19 @@ type endedRecord struct {
 	At      int64
 }
 
+// deletedRecord deletes a space, with its memories and its sessions.
+type deletedRecord struct {
+	Space       string
+	Incarnation uint64
+	At          int64
+}
+
 func (*unitRecord) kind() log.Kind    { return kindUnit }
 func (*spaceRecord) kind() log.Kind   { return kindSpace }
 func (*openedRecord) kind() log.Kind  { return kindOpened }
 func (*resumedRecord) kind() log.Kind { return kindResumed }
 func (*endedRecord) kind() log.Kind   { return kindEnded }
+func (*deletedRecord) kind() log.Kind { return kindDeleted }
 
 const (
 	flagUnary    = 1
@@ -231,6 +241,16 @@ func (r *reader) ended() *endedRecord {
 	return &endedRecord{Session: r.string(), Epoch: r.uvarint(), At: r.varint()}
 }
 
+func (d *deletedRecord) append(dst []byte) []byte {
+	dst = appendString(dst, d.Space)
+	dst = binary.AppendUvarint(dst, d.Incarnation)
+	return binary.AppendVarint(dst, d.At)
+}
+
+func (r *reader) deleted() *deletedRecord {
+	return &deletedRecord{Space: r.string(), Incarnation: r.uvarint(), At: r.varint()}
+}
+
 // decodeRecord decodes a log record's meta. What it returns shares nothing with meta.
 func decodeRecord(kind log.Kind, meta []byte) (rec record, err error) {
 	r := &reader{b: meta}
@@ -245,6 +265,8 @@ func decodeRecord(kind log.Kind, meta []byte) (rec record, err error) {
 		rec = r.resumed()
 	case kindEnded:
 		rec = r.ended()
+	case kindDeleted:
+		rec = r.deleted()
 	default:
 		return nil, fmt.Errorf("record of unknown kind %d", kind)
 	}

@@ -89,7 +89,7 @@ func anyRecord() *rapid.Generator[record] {
 	return rapid.Custom(func(t *rapid.T) record {
 		name, id, at := rapid.String().Draw(t, "space"), rapid.String().Draw(t, "session"), rapid.Int64().Draw(t, "at")
 		n := rapid.Uint64Min(1)
-		switch rapid.IntRange(1, 5).Draw(t, "kind") {
+		switch rapid.IntRange(1, 6).Draw(t, "kind") {
 		case 1:
 			return &unitRecord{
 				Space: name, Incarnation: n.Draw(t, "incarnation"), Session: id, Epoch: n.Draw(t, "epoch"), First: n.Draw(t, "first"),
@@ -111,8 +111,10 @@ func anyRecord() *rapid.Generator[record] {
 				Session: id, Epoch: n.Draw(t, "epoch"), LastCommitted: rapid.Uint64().Draw(t, "last"), At: at,
 				Writer: rapid.String().Draw(t, "writer"),
 			}
+		case 5:
+			return &endedRecord{Session: id, Epoch: n.Draw(t, "epoch"), At: at}
 		}
-		return &endedRecord{Session: id, Epoch: n.Draw(t, "epoch"), At: at}
+		return &deletedRecord{Space: name, Incarnation: n.Draw(t, "incarnation"), At: at}
 	})
 }
 
@@ -169,6 +171,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		&openedRecord{Session: "s", Space: "faces", TTL: time.Hour},
 		&resumedRecord{Session: "s", Epoch: 2},
 		&endedRecord{Session: "s", Epoch: 2},
+		&deletedRecord{Space: "faces", Incarnation: 1},
 	} {
 		f.Add(uint8(r.kind()), r.append(nil))
 	}

@@ -16,10 +16,10 @@ func (s *state) applyOpened(lsn log.LSN, r *openedRecord) error {
 		id: r.Session, space: r.Space, epoch: 1, writer: r.Writer, heldSince: 1, expected: 1,
 		tokenHash: r.TokenHash, ttl: r.TTL, opened: r.At,
 	}
-	s.sessions[se.id] = se
+	s.enter(se)
 	s.ids.insert(se.id)
 	s.done(lsn, nil, se, func() {
-		delete(s.sessions, se.id)
+		s.leave(se)
 		s.ids.remove(se.id)
 		s.now = now
 	})
@@ -52,15 +52,35 @@ func (s *state) applyEnded(lsn log.LSN, r *endedRecord) error {
 	s.ending[se.id] = se
 	s.done(lsn, nil, se, func() {
 		delete(s.ending, se.id)
-		s.sessions[se.id] = se
+		s.enter(se)
 		s.now, s.rejected = now, rejected
-	}).ends = true
+	}).ends = []*sess{se}
 	return nil
 }
 
-// drop removes a session.
-func (s *state) drop(se *sess) {
+// enter adds a session to those that are open.
+func (s *state) enter(se *sess) {
+	s.sessions[se.id] = se
+	of := s.bySpace[se.space]
+	if of == nil {
+		of = map[*sess]struct{}{}
+		s.bySpace[se.space] = of
+	}
+	of[se] = struct{}{}
+}
+
+// leave takes it out.
+func (s *state) leave(se *sess) {
 	delete(s.sessions, se.id)
+	of := s.bySpace[se.space]
+	if delete(of, se); len(of) == 0 {
+		delete(s.bySpace, se.space)
+	}
+}
+
+// drop takes a session out for good, with what is known of its rejections.
+func (s *state) drop(se *sess) {
+	s.leave(se)
 	s.rejected -= len(se.rejected.ranges)
 }
 
@@ -69,12 +89,12 @@ func (s *state) openUnary(r *unitRecord) (se *sess, undo func()) {
 	se = &sess{
 		id: r.Session, space: r.Space, epoch: r.Epoch, expected: 1, opened: max(s.now, r.At), unary: true, remember: r.Remember,
 	}
-	s.sessions[se.id] = se
+	s.enter(se)
 	line := s.line(se)
 	line.pushBack(se)
 	return se, func() {
 		line.popBack()
-		delete(s.sessions, se.id)
+		s.leave(se)
 	}
 }
 
@@ -99,7 +119,9 @@ func (s *state) evictUnary(keep *sess) (evicted []*sess) {
 				break
 			}
 			line.popFront()
-			s.drop(oldest)
+			if !oldest.gone {
+				s.drop(oldest)
+			}
 			evicted = append(evicted, oldest)
 		}
 	}
@@ -110,7 +132,9 @@ func (s *state) evictUnary(keep *sess) (evicted []*sess) {
 func (s *state) readmitUnary(evicted []*sess) {
 	for _, se := range slices.Backward(evicted) {
 		s.line(se).pushFront(se)
-		s.sessions[se.id] = se
+		if !se.gone {
+			s.enter(se)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/engram-stream/engram/internal/memory"
@@ -65,8 +66,8 @@ func (s *Store) CreateSpace(ctx context.Context, want memory.Space) (memory.Spac
 			lost = await(ctx, last)
 		}
 		switch {
-		case err != nil && lost != nil && ctx.Err() == nil && try < createTries:
-			continue // what stood in the way did not become durable
+		case err != nil && (lost != nil || errors.Is(err, errDeleting)) && ctx.Err() == nil && try < createTries:
+			continue // what stood in the way did not become durable, or is gone
 		case err != nil || lost != nil:
 			return memory.Space{}, cmp.Or(lost, err)
 		}
@@ -81,6 +82,9 @@ func (s *Store) createSpace(want memory.Space, commit func(*spaceRecord) (change
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
+	if sp := s.state.spaces[want.Name]; sp != nil && sp.deleting {
+		return sp.last, errDeleting
+	}
 	r, err := s.state.decideCreate(want, s.now().UnixNano())
 	if err != nil {
 		if sp := s.state.spaces[want.Name]; sp != nil && undecided(sp.last) {

@@ -94,7 +94,7 @@ func (r *run) take(first, end int, v verdict) {
 	for i := first + v.skip; i < end; i++ {
 		n := i - first - v.skip
 		r.appended[i] = session.Appended{
-			Op: r.in.Items[i], Version: v.version + memory.Version(n), Ordinal: v.ordinal + memory.Ordinal(n), Durable: v.durable,
+			Op: r.in.Items[i], Incarnation: v.incarnation, Version: v.version + memory.Version(n), Ordinal: v.ordinal + memory.Ordinal(n), Durable: v.durable,
 		}
 		r.live = append(r.live, i)
 	}

@@ -31,8 +31,9 @@ type state struct {
 	spaces      map[string]*space
 	names       []string // of spaces, sorted
 	sessions    map[string]*sess
-	ending      map[string]*sess // ended by a record that is not settled: not in sessions any more, and back there on a rollback
-	ids         idList           // of the sessions that a client may resume, those that are ending included
+	bySpace     map[string]map[*sess]struct{} // the same, by the name of their space, whether there is one or not
+	ending      map[string]*sess              // ended by a record that is not settled: not in sessions any more, and back there on a rollback
+	ids         idList                        // of the sessions that a client may resume, those that are ending included
 	remembered  fifo
 	oneShot     fifo
 	rejected    int    // ranges of rejected numbers, over all sessions
@@ -48,6 +49,7 @@ type space struct {
 	next         memory.Version    // the version that the next op takes
 	public       memory.Space      // as of the last settled record; Incarnation 0: not yet
 	last         memory.Durability // the fate of the last append to it; nil: durable. As sess.last
+	deleting     bool              // by a record that is not settled, whose fate last is; nothing is decided on it meanwhile
 }
 
 // sess is a session's part of the state.
@@ -63,6 +65,7 @@ type sess struct {
 	ttl       time.Duration
 	opened    int64
 	unary     bool
+	gone      bool // of a unary call: deleted with its space, and still in its line
 	remember  bool
 	version   memory.Version // of the last op; 0: none yet
 	rejected  rejections
@@ -94,11 +97,13 @@ type step struct {
 
 	session  *sess // nil: the record changed none
 	progress progress
-	ends     bool // the record ended it
+
+	ends    []*sess // the sessions that the record ended
+	deletes *space  // the space that it deleted; nil: none
 }
 
 func newState(maxSpaces int) *state {
-	return &state{maxSpaces: maxSpaces, maxRanges: maxRejectedRanges, maxRejected: maxAllRejected, spaces: map[string]*space{}, sessions: map[string]*sess{}, ending: map[string]*sess{}}
+	return &state{maxSpaces: maxSpaces, maxRanges: maxRejectedRanges, maxRejected: maxAllRejected, spaces: map[string]*space{}, sessions: map[string]*sess{}, bySpace: map[string]map[*sess]struct{}{}, ending: map[string]*sess{}}
 }
 
 // apply takes a record over. An error says that the record contradicts the state; nothing has changed then.
@@ -114,46 +119,59 @@ func (s *state) apply(lsn log.LSN, r record) error {
 		return s.applyResumed(lsn, r)
 	case *endedRecord:
 		return s.applyEnded(lsn, r)
+	case *deletedRecord:
+		return s.applyDeleted(lsn, r)
 	}
 	return contradiction(lsn, "record of type %T", r)
 }
 
-// settle drops the ways back of all records up to the durable one, and lets readers see them. It returns the sessions
-// that are over with that.
-func (s *state) settle(durable log.LSN) (ended []string) {
+// outcome is what is over with the records that have been settled.
+type outcome struct {
+	ended   []string       // sessions, by id
+	deleted []memory.Space // as they were
+}
+
+// settle drops the ways back of all records up to the durable one, and lets readers see them.
+func (s *state) settle(durable log.LSN) (over outcome) {
 	n := 0
 	for n < len(s.steps) && s.steps[n].lsn <= durable {
-		if st := &s.steps[n]; st.settle() {
-			delete(s.ending, st.session.id)
-			s.ids.remove(st.session.id)
-			ended = append(ended, st.session.id)
+		st := &s.steps[n]
+		st.settle()
+		for _, se := range st.ends {
+			delete(s.ending, se.id)
+			s.ids.remove(se.id)
+			over.ended = append(over.ended, se.id)
+		}
+		if st.deletes != nil {
+			over.deleted = append(over.deleted, st.deletes.Space)
+			delete(s.spaces, st.deletes.Name)
+			s.removeName(st.deletes.Name)
 		}
 		n++
 	}
 	clear(s.steps[:n])
 	s.steps = s.steps[n:]
-	return ended
+	return over
 }
 
-// settle lets readers see what the record changed, and reports whether it ended a session.
-func (st *step) settle() (ended bool) {
+// settle lets readers see what the record changed.
+func (st *step) settle() {
 	if st.space != nil {
 		st.space.public = st.public
 	}
 	if st.session != nil {
 		st.session.public = st.progress
 	}
-	return st.ends
 }
 
 // rollback takes back every record after the durable one, newest first. It returns what settle does.
-func (s *state) rollback(durable log.LSN) (ended []string) {
-	ended = s.settle(durable)
+func (s *state) rollback(durable log.LSN) outcome {
+	over := s.settle(durable)
 	for _, st := range slices.Backward(s.steps) {
 		st.back()
 	}
 	s.steps = nil
-	return ended
+	return over
 }
 
 // done keeps the way back of a record that is applied, with the space and the session that it changed, nil for none.

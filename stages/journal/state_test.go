@@ -32,11 +32,14 @@ type portrait struct {
 
 func portraitOf(s *state) portrait {
 	p := portrait{
-		Spaces: map[string]string{}, Names: append([]string{}, s.names...), Sessions: map[string]string{},
+		Spaces: map[string]string{}, Names: []string{}, Sessions: map[string]string{},
 		Remembered: idsOf(&s.remembered), OneShot: idsOf(&s.oneShot), Incarnation: s.incarnation, Now: s.now, Rejected: s.rejected,
 	}
-	for name, sp := range s.spaces {
-		p.Spaces[name] = fmt.Sprintf("%+v next %d", sp.Space, sp.next)
+	for _, name := range s.names {
+		if sp := s.spaces[name]; !sp.deleting { // until it is settled, a deleted space stays, as readers see it
+			p.Names = append(p.Names, name)
+			p.Spaces[name] = fmt.Sprintf("%+v next %d", sp.Space, sp.next)
+		}
 	}
 	for id, se := range s.sessions {
 		v := *se
@@ -116,7 +119,7 @@ var (
 
 func (h *history) offer(t *rapid.T) {
 	id := rapid.SampledFrom(historySessions).Draw(t, "session")
-	space := historySpaces[int(id[1])%2]
+	space := spaceOf(id)
 	from := &session.Attachment{SessionID: id, Space: space, Unary: id[0] != 's', Remember: id[0] == 'r'}
 	expected, epoch := h.model(id)
 	from.Epoch = epoch
@@ -165,10 +168,17 @@ func (h *history) model(id string) (expected, epoch uint64) {
 			if r.Session == id {
 				expected, epoch = 1, 0
 			}
+		case *deletedRecord:
+			if r.Space == spaceOf(id) {
+				expected, epoch = 1, 0
+			}
 		}
 	}
 	return expected, epoch
 }
+
+// spaceOf returns the space of a session of the history.
+func spaceOf(id string) string { return historySpaces[int(id[1])%2] }
 
 // judge checks a decision against the protocol's table.
 func (h *history) judge(t *rapid.T, o *offer, d *decision, expected, epoch uint64) {
@@ -184,6 +194,8 @@ func (h *history) judge(t *rapid.T, o *offer, d *decision, expected, epoch uint6
 		require.Equal(t, session.Duplicate, d.refusal.Verdict)
 		require.NotZero(t, d.refusal.Version)
 		h.judgeRejected(t, d.rejected, o, last)
+	case h.deleting(o.from.Space):
+		require.Equal(t, session.NackStorageUnavailable, d.refusal.Nack)
 	default:
 		require.Nil(t, d.refusal)
 		require.EqualValues(t, expected-o.first, d.skip)
@@ -254,11 +266,11 @@ func (h *history) openOrResume(t *rapid.T) {
 		return // an id is used once in life; here only after its end is settled
 	}
 	if epoch == 0 {
-		h.append(t, &openedRecord{Session: id, Space: historySpaces[int(id[1])%2], TokenHash: sha256.Sum256(historyToken), TTL: time.Hour, At: h.clock})
+		h.append(t, &openedRecord{Session: id, Space: spaceOf(id), TokenHash: sha256.Sum256(historyToken), TTL: time.Hour, At: h.clock})
 		return
 	}
 	q := session.OpenRequest{
-		SessionID: id, Space: historySpaces[int(id[1])%2], Token: historyToken,
+		SessionID: id, Space: spaceOf(id), Token: historyToken,
 		LastCommitted: uint64(rapid.IntRange(0, int(expected)).Draw(t, "last committed")),
 		Writer:        rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "writer"),
 	}
@@ -282,8 +294,23 @@ func (h *history) end(t *rapid.T) {
 	}
 }
 
+func (h *history) deleting(space string) bool {
+	sp := h.state.spaces[space]
+	return sp != nil && sp.deleting
+}
+
+func (h *history) remove(t *rapid.T) {
+	name := rapid.SampledFrom(historySpaces).Draw(t, "space")
+	if sp := h.state.spaces[name]; sp != nil && !sp.deleting {
+		h.append(t, &deletedRecord{Space: name, Incarnation: sp.Incarnation, At: h.clock})
+	}
+}
+
 func (h *history) create(t *rapid.T) {
 	want := memory.Space{Name: rapid.SampledFrom(historySpaces).Draw(t, "space"), Dimension: rapid.SampledFrom([]int{3, 4}).Draw(t, "dimension"), Metric: memory.L2}
+	if h.deleting(want.Name) {
+		return // the store waits
+	}
 	r, err := h.state.decideCreate(want, h.clock)
 	sp := h.state.spaces[want.Name]
 	switch {
@@ -340,7 +367,7 @@ func TestRandomHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHistory()
 		t.Repeat(map[string]func(*rapid.T){
-			"offer": h.offer, "offer again": h.offer, "open or resume": h.openOrResume, "end": h.end, "create": h.create,
+			"offer": h.offer, "offer again": h.offer, "open or resume": h.openOrResume, "end": h.end, "create": h.create, "delete": h.remove,
 			"settle": h.settle, "fail": h.fail, "wait": h.wait,
 			"": func(t *rapid.T) {
 				require.Equal(t, portraitOf(h.replayed(t, len(h.records))), portraitOf(h.state))
@@ -354,7 +381,7 @@ func TestRandomHistories(t *testing.T) {
 }
 
 func (h *history) checkRecords(t *rapid.T) {
-	next := map[string]memory.Version{}
+	next, incarnations := map[string]memory.Version{}, map[string]uint64{}
 	expected, epochs := map[string]uint64{}, map[string]uint64{}
 	for _, r := range h.records {
 		switch r := r.(type) {
@@ -362,9 +389,14 @@ func (h *history) checkRecords(t *rapid.T) {
 			expected[r.Session], epochs[r.Session] = 1, 1
 		case *resumedRecord:
 			epochs[r.Session] = r.Epoch
+		case *spaceRecord:
+			incarnations[r.Space] = r.Incarnation
+		case *deletedRecord:
+			next[r.Space], incarnations[r.Space] = 0, 0
 		case *unitRecord:
 			require.Equal(t, next[r.Space]+1, r.Base, "versions are dense")
 			next[r.Space] += memory.Version(r.Count)
+			require.Equal(t, incarnations[r.Space], r.Incarnation, "nothing is appended to a deleted space")
 			require.Equal(t, epochs[r.Session], r.Epoch, "old epochs append nothing")
 			if !r.Unary {
 				require.Equal(t, expected[r.Session], r.First, "numbers are contiguous and consumed once")
@@ -375,6 +407,15 @@ func (h *history) checkRecords(t *rapid.T) {
 }
 
 func (h *history) checkBounds(t *rapid.T) {
+	inSpaces := 0
+	for name, of := range h.state.bySpace {
+		for se := range of {
+			require.Same(t, h.state.sessions[se.id], se)
+			require.Equal(t, name, se.space)
+			inSpaces++
+		}
+	}
+	require.Len(t, h.state.sessions, inSpaces)
 	total := 0
 	for id, se := range h.state.sessions {
 		require.LessOrEqual(t, len(se.rejected.ranges), h.state.maxRanges, id)
@@ -436,6 +477,8 @@ func TestContradictionsAreCorrupt(t *testing.T) {
 		"epoch skipped":            &resumedRecord{Session: "s1", Epoch: 3},
 		"more committed than is":   &resumedRecord{Session: "s1", Epoch: 2, LastCommitted: 1},
 		"end of an old epoch":      &endedRecord{Session: "s1"},
+		"deletion of no space":     &deletedRecord{Space: "nowhere", Incarnation: 1},
+		"deletion of another":      &deletedRecord{Space: "faces", Incarnation: 2},
 	} {
 		s := newState(maxSpaces)
 		require.NoError(t, s.apply(1, &spaceRecord{Space: "faces", Incarnation: 1, Dimension: 3, Metric: memory.Cosine}))

@@ -44,8 +44,9 @@ type Store struct {
 	detachTTL time.Duration
 
 	mu       sync.Mutex
-	state    *state   // guarded by mu
-	presence presence // guarded by mu
+	state    *state             // guarded by mu
+	presence presence           // guarded by mu
+	onDelete func(memory.Space) // guarded by mu: who is to be told; nil: nobody
 
 	sweeping context.CancelFunc
 	kicked   chan struct{} // holds one: too many detached sessions
@@ -129,12 +130,25 @@ func (s *Store) settle() {
 	s.over(s.state.settle(lsn))
 }
 
-// over lets go of the presence of sessions whose end is durable. Not sooner: if the disk refuses an end, the session's
-// stream serves on. Callers hold mu.
-func (s *Store) over(ended []string) {
-	for _, id := range ended {
+// over lets go of the presence of sessions whose end is durable, and tells of deleted spaces. Not sooner: if the disk
+// refuses an end, the session's stream serves on. Callers hold mu.
+func (s *Store) over(o outcome) {
+	for _, id := range o.ended {
 		s.presence.forget(id)
 	}
+	for _, space := range o.deleted {
+		if s.onDelete != nil {
+			s.onDelete(space)
+		}
+	}
+}
+
+// OnDelete has fn told of each space that is deleted from now on, once that is durable and before anything makes a space
+// of that name again. It is called under the store's lock: it must not wait, nor call the store.
+func (s *Store) OnDelete(fn func(space memory.Space)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onDelete = fn
 }
 
 // change is a record that has been appended and applied, and is on its way to the disk.

@@ -69,10 +69,11 @@ type verdict struct {
 	skip      int
 	duplicate *session.Refusal // for the ops before skip
 
-	version memory.Version // of op number skip; the others follow
-	ordinal memory.Ordinal // likewise
-	durable memory.Durability
-	turned  []int // ops that the journal has turned into rejected ones
+	incarnation uint64         // of the space
+	version     memory.Version // of op number skip; the others follow
+	ordinal     memory.Ordinal // likewise
+	durable     memory.Durability
+	turned      []int // ops that the journal has turned into rejected ones
 }
 
 // append decides on a unit and appends what is new of it, in one step, without waiting for the disk. The unit is used
@@ -86,6 +87,7 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 	defer room.Release()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settleDeletion(u.from.Space)
 	now := s.now()
 	d := s.state.decide(&u.offer, now.UnixNano())
 	s.tellRejected(&d)
@@ -104,7 +106,7 @@ func (s *Store) append(ctx context.Context, u *unit) verdict {
 	s.state.sessions[u.from.SessionID].last = c.commit
 	s.touch(u.from.SessionID, now)
 	return verdict{
-		skip: d.skip, duplicate: d.duplicate, version: d.base, ordinal: memory.Ordinal(c.ordinal), durable: c.commit, turned: d.mismatched,
+		skip: d.skip, duplicate: d.duplicate, incarnation: d.incarnation, version: d.base, ordinal: memory.Ordinal(c.ordinal), durable: c.commit, turned: d.mismatched,
 	}
 }
 

@@ -82,7 +82,7 @@ func TestBadRequestsSayWhatIsWrong(t *testing.T) {
 		"limit":            {"MemoryService/Recall", `{"space":"s","query":{"embedding":[1,0],"limit":10001}}`, "limit", 400},
 		"filter":           {"MemoryService/Recall", `{"space":"s","query":{"embedding":[1,0],"filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}}`, "filter", 501},
 		"space conflict":   {"AdminService/CreateSpace", `{"space":{"name":"s","dimension":3}}`, "dimension", 409},
-		"not built":        {"AdminService/DeleteSpace", `{"name":"s"}`, "DeleteSpace", 501},
+		"delete nowhere":   {"AdminService/DeleteSpace", `{"name":"nowhere"}`, "nowhere", 404},
 		"unknown key":      {"MemoryService/Recall", `{"space":"s","query":{"embedding":[1,0],"limti":3}}`, `unknown field "limti"`, 400},
 		"unknown enum":     {"AdminService/CreateSpace", `{"space":{"name":"m","dimension":3,"metric":"METRIC_FOO"}}`, "METRIC_FOO", 400},
 		"garbage":          {"MemoryService/Recall", `{"space":`, "", 400},

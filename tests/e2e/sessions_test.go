@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -84,6 +85,41 @@ func TestOperatorsSeeSpacesAndEndSessions(t *testing.T) {
 	assert.Equal(t, "no sessions\n", command(t, "", "sessions", "--address", s.address).stdout)
 }
 
+// TestASpaceIsDeletedFromTheShell: under a client that writes to it, and for good.
+func TestASpaceIsDeletedFromTheShell(t *testing.T) {
+	t.Parallel()
+	ctx, s := within(t, time.Minute), freshServer(t)
+	session, err := s.client().Open(ctx, "faces", client.SessionOptions{})
+	require.NoError(t, err)
+	_, err = session.Observe(ctx, client.Observation{ID: "tea", Embedding: []float32{1, 0, 0}})
+	require.NoError(t, err)
+	require.NoError(t, session.Flush(ctx))
+
+	deleted := command(t, "", "spaces", "delete", "faces", "--address", s.address)
+	assert.Equal(t, "deleted \"faces\"\n", deleted.stdout, deleted.stderr)
+	select {
+	case <-session.Done():
+	case <-ctx.Done():
+		t.Fatal("the client has not given up")
+	}
+	require.ErrorIs(t, session.Err(), client.ErrSessionExpired)
+	assert.ErrorContains(t, session.Err(), "has been deleted")
+	s.kill()
+	s = startAt(t, s.dir, s.address)
+	assert.JSONEq(t, `{"spaces":[]}`, command(t, "", "spaces", "--json", "--address", s.address).stdout)
+	again := command(t, "", "spaces", "delete", "faces", "--address", s.address)
+	assert.Equal(t, 1, again.code)
+	assert.Contains(t, again.stderr, "does not exist")
+	require.NoError(t, s.client().DeleteSpace(ctx, makeSpace(ctx, t, s)))
+}
+
+func makeSpace(ctx context.Context, t *testing.T, s *server) string {
+	t.Helper()
+	made, err := s.client().CreateSpace(ctx, client.Space{Name: "faces", Dimension: 5})
+	require.NoError(t, err)
+	return made.Name
+}
+
 // TestOperatorsCommandsFailWithTheirCodes: the exit codes of `engram help exit-codes`.
 func TestOperatorsCommandsFailWithTheirCodes(t *testing.T) {
 	t.Parallel()
@@ -97,6 +133,8 @@ func TestOperatorsCommandsFailWithTheirCodes(t *testing.T) {
 		"sessions, no server": {[]string{"sessions", "--address", nowhere}, 3, "engram serve"},
 		"end, no server":      {[]string{"sessions", "end", "s1", "--json", "--address", nowhere}, 3, `"exit_code": 3`},
 		"spaces takes none":   {[]string{"spaces", "faces"}, 2, "faces"},
+		"delete takes one":    {[]string{"spaces", "delete"}, 2, "usage: engram spaces delete SPACE"},
+		"delete what":         {[]string{"spaces", "delete", "No Way"}, 2, "No Way"},
 		"no such space name":  {[]string{"sessions", "--space", "No Way"}, 2, "No Way"},
 		"no time":             {[]string{"spaces", "--timeout", "0s"}, 2, "--timeout"},
 		"sessions takes none": {[]string{"sessions", "stop"}, 2, "stop"},

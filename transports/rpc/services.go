@@ -84,8 +84,8 @@ func (a adminService) GetStats(ctx context.Context, r *connect.Request[engramv1.
 	return answer(ctx, r, a.server.GetStats)
 }
 
-func (adminService) DeleteSpace(context.Context, *connect.Request[engramv1.DeleteSpaceRequest]) (*connect.Response[engramv1.DeleteSpaceResponse], error) {
-	return nil, unbuilt("AdminService.DeleteSpace")
+func (a adminService) DeleteSpace(ctx context.Context, r *connect.Request[engramv1.DeleteSpaceRequest]) (*connect.Response[engramv1.DeleteSpaceResponse], error) {
+	return answer(ctx, r, a.server.DeleteSpace)
 }
 
 func (a adminService) GetSession(ctx context.Context, r *connect.Request[engramv1.GetSessionRequest]) (*connect.Response[engramv1.GetSessionResponse], error) {

@@ -60,7 +60,10 @@ type AdminServiceClient interface {
 	CreateSpace(context.Context, *connect.Request[v1.CreateSpaceRequest]) (*connect.Response[v1.CreateSpaceResponse], error)
 	// ListSpaces pages through the spaces, by name.
 	ListSpaces(context.Context, *connect.Request[v1.ListSpacesRequest]) (*connect.Response[v1.ListSpacesResponse], error)
-	// DeleteSpace removes a space with everything in it. NOT_FOUND: no such space.
+	// DeleteSpace removes a space with everything in it, its sessions too: their streams are told to go away, as by
+	// EndSession. It cannot be taken back. What is written to the name afterwards makes a new space, whose versions begin at
+	// 1. What was under way is either in the deleted space or in the new one, and is told the space's version in that.
+	// NOT_FOUND: no such space. UNAVAILABLE: the disk refused, and the space goes on.
 	DeleteSpace(context.Context, *connect.Request[v1.DeleteSpaceRequest]) (*connect.Response[v1.DeleteSpaceResponse], error)
 	// GetStats says how full the server is and what became of everything it received. NOT_FOUND: no such space.
 	GetStats(context.Context, *connect.Request[v1.GetStatsRequest]) (*connect.Response[v1.GetStatsResponse], error)
@@ -189,7 +192,10 @@ type AdminServiceHandler interface {
 	CreateSpace(context.Context, *connect.Request[v1.CreateSpaceRequest]) (*connect.Response[v1.CreateSpaceResponse], error)
 	// ListSpaces pages through the spaces, by name.
 	ListSpaces(context.Context, *connect.Request[v1.ListSpacesRequest]) (*connect.Response[v1.ListSpacesResponse], error)
-	// DeleteSpace removes a space with everything in it. NOT_FOUND: no such space.
+	// DeleteSpace removes a space with everything in it, its sessions too: their streams are told to go away, as by
+	// EndSession. It cannot be taken back. What is written to the name afterwards makes a new space, whose versions begin at
+	// 1. What was under way is either in the deleted space or in the new one, and is told the space's version in that.
+	// NOT_FOUND: no such space. UNAVAILABLE: the disk refused, and the space goes on.
 	DeleteSpace(context.Context, *connect.Request[v1.DeleteSpaceRequest]) (*connect.Response[v1.DeleteSpaceResponse], error)
 	// GetStats says how full the server is and what became of everything it received. NOT_FOUND: no such space.
 	GetStats(context.Context, *connect.Request[v1.GetStatsRequest]) (*connect.Response[v1.GetStatsResponse], error)
