@@ -30,7 +30,7 @@ var documents = []document{
 	{file: "docs/protocol/streams.md", run: 2},
 	{file: "docs/protocol/writes.md", run: 2},
 	{file: "docs/protocol/recall.md", run: 2},
-	{file: "docs/protocol/admin.md", run: 3},
+	{file: "docs/protocol/admin.md", run: 4},
 	{file: "docs/protocol/errors.md", run: 1},
 }
 
