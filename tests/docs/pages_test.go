@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,9 @@ import (
 
 const root = "../.."
 
+// notOurs are folders of others' texts, or of notes that are no part of the repository.
+var notOurs = []string{"shared", "third_party", "node_modules", "data", "bin"}
+
 // walk visits the files of the tree with one of the endings, by their paths from the root.
 func walk(t *testing.T, ending string, visit func(file, text string)) {
 	t.Helper()
@@ -24,7 +28,7 @@ func walk(t *testing.T, ending string, visit func(file, text string)) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (file == "shared" || file == "third_party" || strings.HasPrefix(entry.Name(), ".") && file != "."):
+		case entry.IsDir() && file != "." && (slices.Contains(notOurs, entry.Name()) || strings.HasPrefix(entry.Name(), ".")):
 			return fs.SkipDir
 		case entry.IsDir() || !strings.HasSuffix(file, ending):
 			return nil
