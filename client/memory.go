@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"iter"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
@@ -48,6 +50,14 @@ func (id RequestID) applyForget(r *engramv1.ForgetRequest)   { r.RequestId = str
 type DryRun struct{}
 
 func (DryRun) applyForget(r *engramv1.ForgetRequest) { r.DryRun = true }
+
+// Before makes Client.Forget remove only what happened before a time: its ObservedAt, or where that was not given the time
+// at which the server received it. Without ids that is everything which is so old.
+type Before time.Time
+
+func (b Before) applyForget(r *engramv1.ForgetRequest) {
+	r.Target.ObservedBefore = timestamppb.New(time.Time(b))
+}
 
 // WithEmbedding makes Client.Get and Client.List return the embeddings too.
 type WithEmbedding struct{}
@@ -154,8 +164,8 @@ type Forgotten struct {
 	Version uint64 // of the space from which on recalls no longer find them; 0 for DryRun
 }
 
-// Forget removes up to 10,000 memories by id and returns once no recall finds them. An id that the space does not hold
-// is no error.
+// Forget removes up to 10,000 memories by id, or with Before by age, and returns once no recall finds them. An id that the
+// space does not hold is no error.
 func (c *Client) Forget(ctx context.Context, space string, ids []string, opts ...ForgetOption) (*Forgotten, error) {
 	req := &engramv1.ForgetRequest{Space: space, Target: &engramv1.ForgetTarget{MemoryIds: ids}}
 	for _, o := range opts {

@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/sourcegraph/conc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
@@ -120,7 +121,20 @@ func (s *Session) Forget(ctx context.Context, ids ...string) (*Pending, error) {
 			return nil, err
 		}
 	}
-	target := &engramv1.ForgetTarget{MemoryIds: append([]string(nil), ids...)}
+	return s.forget(ctx, &engramv1.ForgetTarget{MemoryIds: append([]string(nil), ids...)})
+}
+
+// ForgetBefore is Forget by age: it removes what happened before a time, which is its ObservedAt, or where that was not
+// given the time at which the server received it.
+func (s *Session) ForgetBefore(ctx context.Context, t time.Time) (*Pending, error) {
+	before := timestamppb.New(t)
+	if t.IsZero() || !before.IsValid() {
+		return nil, invalid("t", "%v: a time from year 1 to 9999 is needed", t)
+	}
+	return s.forget(ctx, &engramv1.ForgetTarget{ObservedBefore: before})
+}
+
+func (s *Session) forget(ctx context.Context, target *engramv1.ForgetTarget) (*Pending, error) {
 	return s.enqueue(ctx, "forget", item{forget: target, bytes: proto.Size(target)})
 }
 

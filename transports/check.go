@@ -108,14 +108,16 @@ func checkTarget(t *engramv1.ForgetTarget) *memory.Rejection {
 	switch n := len(t.GetMemoryIds()); {
 	case t.GetFilter() != nil:
 		return unbuiltTarget("target.filter")
-	case t.GetObservedBefore() != nil:
-		return unbuiltTarget("target.observed_before")
-	case n == 0:
-		return invalid("target.memory_ids", "nothing is named to forget")
+	case n == 0 && t.GetObservedBefore() == nil:
+		return invalid("target", "nothing is named to forget: give memory_ids, observed_before, or both")
 	case n > memory.MaxForgetIDs:
 		return invalid("target.memory_ids", fmt.Sprintf("%d ids, the most is %d", n, memory.MaxForgetIDs))
 	}
-	return nil
+	if before := t.GetObservedBefore(); before.IsValid() && before.AsTime().IsZero() {
+		// Within the server that is no time at all, which every memory would agree with.
+		return invalid("target.observed_before", "nothing is earlier than the first moment of year 1")
+	}
+	return checkTime("target.observed_before", t.GetObservedBefore())
 }
 
 func unbuiltTarget(field string) *memory.Rejection {

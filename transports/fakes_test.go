@@ -280,8 +280,8 @@ func (x *index) List(context.Context, string, memory.Version, int, bool, memory.
 	return nil, 0, false, nil
 }
 
-func (x *index) Match(_ context.Context, _ string, ids []string) (uint64, error) {
-	return uint64(len(ids)), nil
+func (x *index) Match(_ context.Context, _ string, f *memory.Forget) (uint64, error) {
+	return uint64(len(f.IDs)), nil
 }
 
 func (x *index) WaitPublished(_ context.Context, _ string, v memory.Version) error {

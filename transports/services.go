@@ -39,8 +39,8 @@ type Index interface {
 	// List returns up to limit memories after a version, by rising version, and where the next page begins after.
 	List(ctx context.Context, space string, after memory.Version, limit int, includeEmbedding bool, hold memory.Hold) (
 		page []memory.Hit, last memory.Version, more bool, err error)
-	// Match counts the memories that a forget of these ids would remove now.
-	Match(ctx context.Context, space string, ids []string) (uint64, error)
+	// Match counts the memories that a forget would remove now.
+	Match(ctx context.Context, space string, forget *memory.Forget) (uint64, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error
 	Memories(space string) (alive uint64, at memory.Version)
 	Published(space string) memory.Version

@@ -47,7 +47,7 @@ func (s *Server) Forget(ctx context.Context, r *engramv1.ForgetRequest) (*engram
 		return nil, err
 	}
 	if r.GetDryRun() {
-		matched, err := s.Index.Get().Match(ctx, r.GetSpace(), r.GetTarget().GetMemoryIds())
+		matched, err := s.Index.Get().Match(ctx, r.GetSpace(), forgetFromWire(r.GetTarget(), time.Now()))
 		return &engramv1.ForgetResponse{Matched: matched}, err
 	}
 	c := s.newCall("forget", r.GetSpace(), r.GetRequestId())

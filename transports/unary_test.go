@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
@@ -149,7 +150,9 @@ func TestUnaryForget(t *testing.T) {
 		kind    fault.Kind
 		field   string
 	}{
-		"nothing named": {&engramv1.ForgetRequest{Space: "faces", Target: &engramv1.ForgetTarget{}}, fault.InvalidArgument, "target.memory_ids"},
+		"nothing named": {&engramv1.ForgetRequest{Space: "faces", Target: &engramv1.ForgetTarget{}}, fault.InvalidArgument, "target"},
+		"no time":       {&engramv1.ForgetRequest{Space: "faces", Target: &engramv1.ForgetTarget{ObservedBefore: &timestamppb.Timestamp{Nanos: -1}}}, fault.InvalidArgument, "target.observed_before"},
+		"year 1":        {&engramv1.ForgetRequest{Space: "faces", Target: &engramv1.ForgetTarget{MemoryIds: []string{"a"}, ObservedBefore: timestamppb.New(time.Time{})}}, fault.InvalidArgument, "target.observed_before"},
 		"filter":        {&engramv1.ForgetRequest{Space: "faces", Target: &engramv1.ForgetTarget{Filter: &engramv1.Filter{}}}, fault.Unimplemented, "target.filter"},
 		"no such space": {&engramv1.ForgetRequest{Space: "voices", Target: target}, fault.NotFound, "space"},
 	} {

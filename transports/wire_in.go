@@ -48,11 +48,15 @@ func forgetOffer(from *session.Attachment, sequence uint64, target *engramv1.For
 	return graph.Offer[session.Incoming]{
 		Items: []session.Incoming{{
 			From: from, Sequence: sequence, Received: received, EndOfFrame: true,
-			Forget: &memory.Forget{IDs: target.GetMemoryIds()}, Malformed: checkTarget(target),
+			Forget: forgetFromWire(target, received), Malformed: checkTarget(target),
 		}},
 		Bytes:   []int32{int32(min(bytes, math.MaxInt32))},
 		Settler: settler,
 	}
+}
+
+func forgetFromWire(t *engramv1.ForgetTarget, received time.Time) *memory.Forget {
+	return &memory.Forget{IDs: t.GetMemoryIds(), ObservedBefore: timeFromWire(t.GetObservedBefore()), ReceivedAt: received}
 }
 
 // payload sums the weights of an offer, in bytes.

@@ -116,7 +116,7 @@ func TestUnbuiltPartsNameThemselves(t *testing.T) {
 		"MemoryService/ListMemories": {`{"space":"notes","filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}`, "filter"},
 		"MemoryService/Observe":      {`{"space":"notes","ackLevel":"ACK_LEVEL_GRAPHED","observations":[{` + vector + `}]}`, "ack_level"},
 		"MemoryService/Recall":       {`{"space":"notes","query":{` + vector + `,"maxWait":"1s"}}`, "query.max_wait"},
-		"MemoryService/Forget":       {`{"space":"notes","target":{"observedBefore":"2020-01-01T00:00:00Z"}}`, "target.observed_before"},
+		"MemoryService/Forget":       {`{"space":"notes","target":{"filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}}`, "target.filter"},
 		"AdminService/CreateSpace":   {`{"space":{"name":"x","dimension":2,"embedder":"e"}}`, "space.embedder"},
 	} {
 		t.Run(method, func(t *testing.T) {

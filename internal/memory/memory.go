@@ -77,9 +77,19 @@ type Observation struct {
 	Vector     []float32 // length = the space's dimension
 }
 
-// Forget names memories to forget.
+// At returns when it happened: ObservedAt, or ReceivedAt where that is not given.
+func (o *Observation) At() time.Time {
+	if o.ObservedAt.IsZero() {
+		return o.ReceivedAt
+	}
+	return o.ObservedAt
+}
+
+// Forget names memories to forget: those that all of what is given agrees on, with a version below its own.
 type Forget struct {
-	IDs []string
+	IDs            []string  // empty: not given
+	ObservedBefore time.Time // those that happened earlier; zero: not given
+	ReceivedAt     time.Time // the server's clock
 }
 
 // Rejection says why an op was refused for good. Its sequence number is consumed.

@@ -51,8 +51,8 @@ func fill(op *memory.Op, in *session.Incoming, space *memory.Space) (rejection *
 
 func checkForget(f *memory.Forget) *memory.Rejection {
 	switch n := len(f.IDs); {
-	case n == 0:
-		return invalid("target.memory_ids", "no memory is named")
+	case n == 0 && f.ObservedBefore.IsZero():
+		return invalid("target.memory_ids", "nothing is named to forget")
 	case n > memory.MaxForgetIDs:
 		return invalid("target.memory_ids", "%d memories, the most is %d", n, memory.MaxForgetIDs)
 	}

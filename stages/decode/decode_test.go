@@ -132,7 +132,7 @@ func TestRejectionsOfForgetsAndOddItems(t *testing.T) {
 		in   session.Incoming
 		want memory.Rejection
 	}{
-		"no ids":       {session.Incoming{Forget: &memory.Forget{}}, memory.Rejection{Code: 3, Field: "target.memory_ids", Reason: "no memory is named"}},
+		"no ids":       {session.Incoming{Forget: &memory.Forget{}}, memory.Rejection{Code: 3, Field: "target.memory_ids", Reason: "nothing is named to forget"}},
 		"too many ids": {session.Incoming{Forget: &memory.Forget{IDs: make([]string, 10001)}}, memory.Rejection{Code: 3, Field: "target.memory_ids", Reason: "10001 memories, the most is 10000"}},
 		"malformed":    {session.Incoming{Malformed: malformed, Observe: &session.RawObservation{Embedding: []float32{1, 2, 3}}}, *malformed},
 		"nothing":      {session.Incoming{}, memory.Rejection{Code: 3, Reason: "neither an observation nor a forget"}},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sourcegraph/conc"
 	"github.com/stretchr/testify/require"
@@ -31,30 +32,50 @@ type modelEntry struct {
 	id           string
 	vector       []float32
 	birth, death memory.Version
+
+	observedAt, receivedAt time.Time
+}
+
+// covered reports whether the memory is old enough for a forget.
+func (e *modelEntry) covered(f *memory.Forget) bool {
+	at := e.observedAt
+	if at.IsZero() {
+		at = e.receivedAt
+	}
+	return f.ObservedBefore.IsZero() || at.Before(f.ObservedBefore)
+}
+
+// matches lists the places of the memories that a forget covers now.
+func (m *modelSpace) matches(f *memory.Forget) (places []int) {
+	for i := range m.entries {
+		e := &m.entries[i]
+		if e.death == 0 && (len(f.IDs) == 0 || slices.Contains(f.IDs, e.id)) && e.covered(f) {
+			places = append(places, i)
+		}
+	}
+	return places
 }
 
 func (m *modelSpace) apply(op memory.Op, v memory.Version) (matched uint64) {
 	m.version = v
 	switch op.Kind {
 	case memory.OpObserve:
-		m.kill(op.Observe.ID, v)
-		m.entries = append(m.entries, modelEntry{id: op.Observe.ID, vector: op.Observe.Vector, birth: v})
+		m.kill(&memory.Forget{IDs: []string{op.Observe.ID}}, v)
+		m.entries = append(m.entries, modelEntry{
+			id: op.Observe.ID, vector: op.Observe.Vector, birth: v, observedAt: op.Observe.ObservedAt, receivedAt: op.Observe.ReceivedAt,
+		})
 	case memory.OpForget:
-		for _, id := range op.Forget.IDs {
-			matched += m.kill(id, v)
-		}
+		matched = m.kill(op.Forget, v)
 	}
 	return matched
 }
 
-func (m *modelSpace) kill(id string, v memory.Version) (killed uint64) {
-	for i := range m.entries {
-		if m.entries[i].id == id && m.entries[i].death == 0 {
-			m.entries[i].death = v
-			killed++
-		}
+func (m *modelSpace) kill(f *memory.Forget, v memory.Version) uint64 {
+	places := m.matches(f)
+	for _, i := range places {
+		m.entries[i].death = v
 	}
-	return killed
+	return uint64(len(places))
 }
 
 func (m *modelSpace) alive(v memory.Version) []modelEntry {
@@ -72,7 +93,7 @@ func (m *modelSpace) recall(query []float32, v memory.Version, limit int, least 
 	for _, e := range m.alive(v) {
 		score := modelScore(m.metric, query, e.vector)
 		if least == nil || score >= *least {
-			hits = append(hits, memory.Hit{ID: e.id, Score: score, Version: e.birth, Embedding: e.vector, State: memory.Fresh, Confidence: 1})
+			hits = append(hits, memory.Hit{ID: e.id, Score: score, Version: e.birth, Embedding: e.vector, State: memory.Fresh, Confidence: 1, ObservedAt: e.observedAt, ReceivedAt: e.receivedAt})
 		}
 	}
 	slices.SortFunc(hits, func(a, b memory.Hit) int {
@@ -159,14 +180,45 @@ func (m *machine) vector(t *rapid.T, space string) []float32 {
 
 func drawID(t *rapid.T) string { return numbered(rapid.IntRange(0, 40).Draw(t, "id")) }
 
+// drawTime draws times that are equal, or nearer than the tier tells apart, and some at the ends of what there is.
+func drawTime(t *rapid.T) time.Time {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	switch rapid.IntRange(0, 9).Draw(t, "age") {
+	case 0:
+		return time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)
+	case 1:
+		return time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+	case 2:
+		return time.Date(1969, 12, 31, 23, 59, 59, 999_999_500, time.UTC)
+	}
+	return at.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 400, 999, 1000, 1001, 3000}).Draw(t, "nanoseconds")))
+}
+
+// drawForget draws what to forget: by id, by age, or both.
+func drawForget(t *rapid.T) *memory.Forget {
+	f := &memory.Forget{}
+	if rapid.Bool().Draw(t, "by age") {
+		f.ObservedBefore = drawTime(t)
+	}
+	if f.ObservedBefore.IsZero() || rapid.Bool().Draw(t, "by id too") {
+		f.IDs = rapid.SliceOfN(rapid.Custom(drawID), 1, 4).Draw(t, "ids")
+	}
+	return f
+}
+
 func (m *machine) op(t *rapid.T, space string) memory.Op {
 	switch rapid.SampledFrom([]string{"observe", "observe", "observe", "forget", "rejected"}).Draw(t, "op") {
 	case "forget":
-		return forget(rapid.SliceOfN(rapid.Custom(drawID), 1, 4).Draw(t, "ids")...)
+		return memory.Op{Kind: memory.OpForget, Forget: drawForget(t)}
 	case "rejected":
 		return rejected()
 	}
-	return observe(drawID(t), m.vector(t, space)...)
+	op := observe(drawID(t), m.vector(t, space)...)
+	op.Observe.ReceivedAt = drawTime(t)
+	if rapid.Bool().Draw(t, "observed") {
+		op.Observe.ObservedAt = drawTime(t)
+	}
+	return op
 }
 
 // batch sends a batch of several fates through the stage. A failed fate is undone in the journal before the next ops
@@ -311,7 +363,6 @@ func (m *machine) lookUp(t *rapid.T) {
 	for _, e := range m.spaces[space].alive(m.spaces[space].version) {
 		alive[e.id] = e
 	}
-	distinct := map[string]bool{}
 	for _, id := range ids {
 		e, ok := alive[id]
 		if !ok {
@@ -320,16 +371,16 @@ func (m *machine) lookUp(t *rapid.T) {
 			missing = missing[1:]
 			continue
 		}
-		distinct[id] = true
 		require.NotEmpty(t, found)
 		require.Equal(t, []any{id, e.birth, e.vector}, []any{found[0].ID, found[0].Version, found[0].Embedding})
 		found = found[1:]
 	}
 	require.Empty(t, found)
 	require.Empty(t, missing)
-	matched, err := m.stage.service.Match(context.Background(), space, ids)
+	f := drawForget(t)
+	matched, err := m.stage.service.Match(context.Background(), space, f)
 	require.NoError(t, err)
-	require.Equal(t, len(distinct), int(matched))
+	require.Len(t, m.spaces[space].matches(f), int(matched))
 }
 
 // trouble makes one read of the journal in the middle of an apply panic: the space is rebuilt, and nothing shows.

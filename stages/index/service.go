@@ -72,24 +72,54 @@ func (s *Service) Get(ctx context.Context, space string, ids []string, includeEm
 	return a.hits, missing, nil
 }
 
-// Match counts the memories that a Forget of the ids would remove now.
-func (s *Service) Match(ctx context.Context, space string, ids []string) (uint64, error) {
+// Match counts the memories that a forget would remove now.
+func (s *Service) Match(ctx context.Context, space string, f *memory.Forget) (uint64, error) {
 	sv, err := s.server()
 	if err != nil {
 		return 0, err
 	}
-	matched := make([]fresh.Slot, 0, len(ids))
-	err = sv.each(ctx, space, ids, func(_ string, m memoryAt, alive bool) error {
-		if alive {
+	var matched uint64
+	if len(f.IDs) == 0 {
+		matched, err = sv.matchOld(ctx, space, f)
+	} else {
+		matched, err = sv.matchIDs(ctx, space, f)
+	}
+	return matched, inSpace(err, "forget", space)
+}
+
+func (sv *server) matchOld(ctx context.Context, space string, f *memory.Forget) (matched uint64, err error) {
+	v, err := sv.view(space)
+	if err != nil || v.tier == nil {
+		return 0, err
+	}
+	err = v.tier.EachUpTo(ctx, uint64(v.version), instant(f.ObservedBefore), func(_ fresh.Slot, r fresh.Record) error {
+		covered, err := covers(f, r, sv.index.journal)
+		if covered {
+			matched++
+		}
+		return err
+	})
+	if ctx.Err() != nil {
+		err = contextFault(ctx)
+	}
+	return matched, err
+}
+
+// matchIDs counts a memory once that is named twice.
+func (sv *server) matchIDs(ctx context.Context, space string, f *memory.Forget) (uint64, error) {
+	matched := make([]fresh.Slot, 0, len(f.IDs))
+	err := sv.each(ctx, space, f.IDs, func(_ string, m memoryAt, alive bool) error {
+		if !alive {
+			return nil
+		}
+		covered, err := covers(f, m.record, sv.index.journal)
+		if covered {
 			matched = append(matched, m.slot)
 		}
-		return nil
+		return err
 	})
-	if err != nil {
-		return 0, inSpace(err, "forget", space)
-	}
 	slices.Sort(matched)
-	return uint64(len(slices.Compact(matched))), nil
+	return uint64(len(slices.Compact(matched))), err
 }
 
 // WaitPublished returns once everything of the space up to version v is findable.

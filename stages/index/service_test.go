@@ -82,7 +82,7 @@ func TestAnUnknownSpaceIsNotFound(t *testing.T) {
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "nowhere", memory.Query{Vector: []float32{1}})
 	_, _, get := s.service.Get(ctx, "nowhere", []string{"a"}, false, nil)
-	_, match := s.service.Match(ctx, "nowhere", []string{"a"})
+	_, match := s.service.Match(ctx, "nowhere", forget("a").Forget)
 	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "nowhere", 1)} {
 		require.Equal(t, fault.NotFound, fault.KindOf(err))
 		require.ErrorContains(t, err, `space "nowhere"`)
@@ -117,7 +117,7 @@ func TestHitsCarryWhatWasAskedFor(t *testing.T) {
 		ID: "two", Confidence: 1, State: memory.Fresh, Version: 2, Content: "content of two",
 		Metadata: map[string]memory.Value{"n": int64(3)}, Embedding: []float32{0, 2},
 	}, found[0])
-	matched, err := s.service.Match(ctx, "x", []string{"two", "none", "two"})
+	matched, err := s.service.Match(ctx, "x", forget("two", "none", "two").Forget)
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), matched)
 }
@@ -245,7 +245,7 @@ func TestNothingIsServedBeforeOpen(t *testing.T) {
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "x", memory.Query{})
 	_, _, get := s.service.Get(ctx, "x", nil, false, nil)
-	_, match := s.service.Match(ctx, "x", nil)
+	_, match := s.service.Match(ctx, "x", forget("a").Forget)
 	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "x", 1)} {
 		require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	}

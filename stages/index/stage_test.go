@@ -194,7 +194,7 @@ func TestASpaceThatCannotBeRebuiltIsDegradedAndSaysSo(t *testing.T) {
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{1, 0}})
 	_, _, get := s.service.Get(ctx, "x", []string{"one"}, false, nil)
-	_, match := s.service.Match(ctx, "x", []string{"one"})
+	_, match := s.service.Match(ctx, "x", forget("one").Forget)
 	for _, err := range []error{recall, get, match, s.service.WaitPublished(ctx, "x", 1)} {
 		require.Equal(t, fault.Corrupt, fault.KindOf(err))
 		require.Equal(t, "SPACE_DEGRADED", fault.As(err).Reason)

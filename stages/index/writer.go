@@ -1,6 +1,7 @@
 package index
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -37,7 +38,9 @@ func (w *writer) prepare(describe func() memory.Space, steps []step) error {
 		if err := w.fit(describe, len(s.op.Observe.Vector)); err != nil {
 			return err
 		}
-		w.tier.Prepare(fresh.Entry{Vector: s.op.Observe.Vector, Birth: uint64(s.version), Ordinal: uint64(s.ordinal)})
+		w.tier.Prepare(fresh.Entry{
+			Vector: s.op.Observe.Vector, Birth: uint64(s.version), Ordinal: uint64(s.ordinal), At: instant(s.op.Observe.At()),
+		})
 	}
 	return nil
 }
@@ -103,7 +106,7 @@ func (w *writer) apply(steps []step) (matched []uint64, err error) {
 			err = w.observe(s.op.Observe.ID, slot, s.version)
 			slot++
 		case memory.OpForget:
-			matched[i], err = w.forget(s.op.Forget.IDs, s.version)
+			matched[i], err = w.forget(s.op.Forget, s.version)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("apply version %d: %w", s.version, err)
@@ -150,20 +153,36 @@ func (w *writer) observe(id string, slot fresh.Slot, version memory.Version) err
 // remembered drops the ids that are forgotten: readers get the new table with a view at or above their deaths.
 func (w *writer) remembered(slot fresh.Slot) bool { return w.tier.Record(slot).Death == 0 }
 
-// forget ends the ids that are alive, each once.
-func (w *writer) forget(ids []string, version memory.Version) (matched uint64, err error) {
+// forget ends what is alive of a forget's target, each memory once.
+func (w *writer) forget(f *memory.Forget, version memory.Version) (matched uint64, err error) {
 	if w.ids == nil {
 		return 0, nil
 	}
-	for _, id := range ids {
+	end := func(slot fresh.Slot, r fresh.Record) error {
+		covered, err := covers(f, r, w.journal)
+		if covered {
+			w.tier.Kill(slot, uint64(version))
+			w.live--
+			matched++
+		}
+		return err
+	}
+	if len(f.IDs) == 0 {
+		err = w.tier.EachUpTo(context.Background(), uint64(version)-1, instant(f.ObservedBefore), end)
+		return matched, err
+	}
+	for _, id := range f.IDs {
 		_, slot, found, err := w.find(w.hash(id), id)
 		if err != nil {
 			return matched, err
 		}
-		if found && w.tier.Record(slot).Death == 0 {
-			w.tier.Kill(slot, uint64(version))
-			w.live--
-			matched++
+		if !found {
+			continue
+		}
+		if r := w.tier.Record(slot); r.Death == 0 {
+			if err := end(slot, r); err != nil {
+				return matched, err
+			}
 		}
 	}
 	return matched, nil

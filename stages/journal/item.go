@@ -15,7 +15,7 @@ import (
 // front, f32 and f64 are little-endian.
 //
 //	observe   | 1 | sequence | id | content | pairs | key, type u8, value … | observed | received | confidence f32 | n | n × f32 |
-//	forget    | 2 | sequence | n | n × id |
+//	forget    | 2 | sequence | received | observed before | n | n × id |
 //	rejected  | 3 | sequence | code | reason | field |
 //
 // A time is | 0 | when not given, else | 1 | seconds (zigzag) | nanoseconds |.
@@ -35,6 +35,8 @@ func appendOp(dst []byte, op memory.Op) []byte {
 	case memory.OpObserve:
 		return appendObservation(dst, op.Observe)
 	case memory.OpForget:
+		dst = appendTime(dst, op.Forget.ReceivedAt)
+		dst = appendTime(dst, op.Forget.ObservedBefore)
 		dst = binary.AppendUvarint(dst, uint64(len(op.Forget.IDs)))
 		for _, id := range op.Forget.IDs {
 			dst = appendString(dst, id)
@@ -118,10 +120,7 @@ func decodeOp(b []byte) (memory.Op, error) {
 	case memory.OpObserve:
 		op.Observe = r.observation()
 	case memory.OpForget:
-		op.Forget = &memory.Forget{IDs: make([]string, r.count(1))}
-		for i := range op.Forget.IDs {
-			op.Forget.IDs[i] = r.string()
-		}
+		op.Forget = r.forget()
 	case memory.OpRejected:
 		rejection := r.rejection()
 		op.Rejection = &rejection
@@ -132,6 +131,14 @@ func decodeOp(b []byte) (memory.Op, error) {
 		return memory.Op{}, err
 	}
 	return op, nil
+}
+
+func (r *reader) forget() *memory.Forget {
+	f := &memory.Forget{ReceivedAt: r.time(), ObservedBefore: r.time()}
+	for range r.count(1) {
+		f.IDs = append(f.IDs, r.string())
+	}
+	return f
 }
 
 func (r *reader) observation() *memory.Observation {

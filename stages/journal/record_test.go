@@ -52,7 +52,10 @@ func anyOp() *rapid.Generator[memory.Op] {
 				op.Observe.Metadata = m
 			}
 		case memory.OpForget:
-			op.Forget = &memory.Forget{IDs: rapid.SliceOf(rapid.String()).Draw(t, "ids")}
+			op.Forget = &memory.Forget{ReceivedAt: anyTime().Draw(t, "received"), ObservedBefore: anyTime().Draw(t, "before")}
+			for range rapid.IntRange(0, 5).Draw(t, "ids") {
+				op.Forget.IDs = append(op.Forget.IDs, rapid.String().Draw(t, "id"))
+			}
 		case memory.OpRejected:
 			r := anyRejection().Draw(t, "rejection")
 			op.Rejection = &r
@@ -146,7 +149,7 @@ func TestRecordsComeBackAsTheyWent(t *testing.T) {
 
 // Whatever bytes come, decoding ends without a panic; what decodes has one meaning.
 func FuzzDecodeOp(f *testing.F) {
-	f.Add(appendOp(nil, memory.Op{Kind: memory.OpForget, Sequence: 3, Forget: &memory.Forget{IDs: []string{"a", "b"}}}))
+	f.Add(appendOp(nil, memory.Op{Kind: memory.OpForget, Sequence: 3, Forget: &memory.Forget{IDs: []string{"a", "b"}, ReceivedAt: time.Unix(1, 2), ObservedBefore: time.Unix(3, 4)}}))
 	f.Add(appendOp(nil, memory.Op{Kind: memory.OpRejected, Sequence: 3, Rejection: &memory.Rejection{Code: 3, Reason: "why"}}))
 	f.Add(appendOp(nil, memory.Op{Kind: memory.OpObserve, Sequence: 1 << 40, Observe: &memory.Observation{
 		ID: "id", Metadata: map[string]memory.Value{"s": "x", "i": int64(-1), "f": 0.5, "b": true}, ReceivedAt: time.Unix(1, 2),

@@ -21,7 +21,7 @@ var _ [firstBlock<<doublings - largestBlock]struct{} = [0]struct{}{}
 // block is one fixed piece of the tier. Its slices are flat, so that the collector has nothing to follow.
 //
 //	vectors  | v0: dimension × float32 | v1 | … |
-//	records  | birth, ordinal, older   | …
+//	records  | birth, ordinal, at, older | …
 //	deaths   | 0 = alive               | …       atomic: written under the readers' eyes
 type block struct {
 	vectors []float32
@@ -34,6 +34,7 @@ type block struct {
 type record struct {
 	birth   uint64
 	ordinal uint64
+	at      int64
 	older   Slot
 }
 

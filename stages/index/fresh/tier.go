@@ -1,6 +1,7 @@
 package fresh
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 )
@@ -16,12 +17,14 @@ type Entry struct {
 	Vector  []float32
 	Birth   uint64 // the version from which it is visible
 	Ordinal uint64 // the address of its payload
+	At      int64  // when it happened, on the caller's scale; see EachUpTo
 }
 
 // Record is what the tier knows of a slot.
 type Record struct {
 	Birth   uint64
 	Ordinal uint64
+	At      int64
 	Death   uint64 // the version from which it is no more; 0: alive
 	Older   Slot   // the slot that this one replaced, or None
 }
@@ -75,7 +78,7 @@ func (t *Tier) Prepare(e Entry) Slot {
 	t.growTo(index)
 	b := (*t.directory.Load())[index]
 	t.metric.store(b.vector(offset, t.dimension), e.Vector)
-	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, older: None}
+	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, at: e.At, older: None}
 	t.tail++
 	return slot
 }
@@ -116,8 +119,40 @@ func (t *Tier) Replace(s, older Slot) {
 // Record returns what is known of a committed slot.
 func (t *Tier) Record(s Slot) Record {
 	b, offset := t.at(s)
-	r := b.records[offset]
-	return Record{Birth: r.birth, Ordinal: r.ordinal, Death: b.deaths[offset].Load(), Older: r.older}
+	return b.record(offset)
+}
+
+func (b *block) record(offset int) Record {
+	r := &b.records[offset]
+	return Record{Birth: r.birth, Ordinal: r.ordinal, At: r.at, Death: b.deaths[offset].Load(), Older: r.older}
+}
+
+// EachUpTo calls visit for each committed slot that is visible at a version and whose At is at most the given one, by
+// rising version, until visit fails or ctx ends; that error is returned. It looks at every slot: some ms a million.
+func (t *Tier) EachUpTo(ctx context.Context, version uint64, at int64, visit func(Slot, Record) error) error {
+	end, blocks := Slot(t.end.Load()), *t.directory.Load()
+	for first := Slot(0); first < end; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		index, offset := locate(first)
+		count := min(int(end-first), blockSize(index)-offset)
+		for i := range count {
+			switch r := &blocks[index].records[offset+i]; {
+			case r.birth > version:
+				return nil
+			case r.at > at:
+				continue
+			}
+			if r := blocks[index].record(offset + i); r.VisibleAt(version) {
+				if err := visit(first+Slot(i), r); err != nil {
+					return err
+				}
+			}
+		}
+		first += Slot(count)
+	}
+	return nil
 }
 
 func (t *Tier) at(s Slot) (b *block, offset int) {

@@ -2018,7 +2018,7 @@ type ForgetTarget struct {
 	// At most 10,000. A name that does not exist is no error.
 	MemoryIds []string `protobuf:"bytes,1,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
 	Filter    *Filter  `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Memories whose observed_at is earlier.
+	// Memories that happened earlier: by observed_at, and by received_at where that is unset.
 	ObservedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=observed_before,json=observedBefore,proto3" json:"observed_before,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
