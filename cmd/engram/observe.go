@@ -25,11 +25,12 @@ func newObserveCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "observe SPACE FILE", Short: "Stream a file of observations into a space",
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
-			"FILE is JSONL (.jsonl, .ndjson), images in MNIST's format (idx3-ubyte), either with .gz, or - for JSONL from\n" +
-			"standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
-			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Images are named by file and number\n" +
-			"from 0: t10k-images-00017. What has an id that is known replaces it.",
-		Example: "  engram observe notes notes.jsonl\n" +
+			"FILE is JSONL (.jsonl, .ndjson), an array of NumPy (.npy: two dimensions of float16, float32 or float64), vectors as\n" +
+			"ANN benchmarks have them (.fvecs, .bvecs), images in MNIST's format (idx3-ubyte), each also with .gz, or - for JSONL\n" +
+			"from standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
+			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Rows of the others are named by file and\n" +
+			"number from 0: t10k-images-00017. What has an id that is known replaces it.",
+		Example: "  engram observe notes notes.jsonl\n  engram observe faces faces.npy\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error { return observe(cmd.Context(), env, a[0], a[1]) },

@@ -1,4 +1,5 @@
-// Package dataset reads files of vectors as rows to observe: JSONL and the IDX format of MNIST, gzipped or not.
+// Package dataset reads files of vectors as rows to observe: JSONL, NumPy's .npy, the .fvecs and .bvecs of ANN benchmarks,
+// and the IDX format of MNIST, gzipped or not.
 //
 // Each reader streams, says how many rows are to come when the format tells, and names file and line (or row) in
 // every error. Open picks the reader by the file's name.
@@ -49,7 +50,8 @@ type Input struct {
 	size int64
 }
 
-// Open opens a file by its name: .jsonl or .ndjson (also gzipped), or IDX images (idx3-ubyte, .idx, also gzipped).
+// Open opens a file by its name: .jsonl or .ndjson, .npy, .fvecs, .bvecs, or IDX images (idx3-ubyte, .idx), each also
+// gzipped.
 // "-" is stdin as JSONL. Close ends the file.
 func Open(path string, stdin io.Reader) (*Input, error) {
 	if path == Stdin {
@@ -123,9 +125,15 @@ func open(path string, f io.Reader) (Reader, error) {
 		return NewJSONL(path, in), nil
 	case strings.HasSuffix(name, "idx3-ubyte"), strings.HasSuffix(name, ".idx"):
 		return NewIDX(path, f)
+	case strings.HasSuffix(name, ".npy"):
+		return NewNPY(path, f)
+	case strings.HasSuffix(name, ".fvecs"):
+		return NewFvecs(path, f)
+	case strings.HasSuffix(name, ".bvecs"):
+		return NewBvecs(path, f)
 	}
 	return nil, fault.New(fault.InvalidArgument, "unknown kind of file").WithOp("open input").WithSubject(path).
-		WithHint("known are .jsonl, .ndjson and idx3-ubyte, each also with .gz")
+		WithHint("known are .jsonl, .ndjson, .npy, .fvecs, .bvecs and idx3-ubyte, each also with .gz")
 }
 
 // inflate returns the input, unpacked if it begins as gzip does (RFC 1952).

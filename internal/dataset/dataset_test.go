@@ -133,21 +133,3 @@ func TestOpen(t *testing.T) {
 	require.Equal(t, "s", row.ID)
 	require.NoError(t, in.Close())
 }
-
-func FuzzJSONL(f *testing.F) {
-	f.Add([]byte(`{"id":"a","embedding":[1,2.5],"metadata":{"n":3}}`))
-	f.Add([]byte("{\n"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		_, _ = dataset.ReadAll(dataset.NewJSONL("in", bytes.NewReader(in)))
-	})
-}
-
-func FuzzIDX(f *testing.F) {
-	f.Add([]byte{0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9})
-	f.Fuzz(func(t *testing.T, in []byte) {
-		r, err := dataset.NewIDX("in", bytes.NewReader(in))
-		if err == nil {
-			_, _ = dataset.ReadAll(r)
-		}
-	})
-}

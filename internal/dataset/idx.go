@@ -2,11 +2,7 @@ package dataset
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
-	"path/filepath"
-	"strings"
 
 	"github.com/engram-stream/engram/internal/fault"
 )
@@ -14,25 +10,9 @@ import (
 // The IDX format (yann.lecun.com/exdb/mnist): two zero bytes, a type byte, the number of dimensions, then each
 // dimension as a big-endian uint32, then the values.
 const (
-	idxUint8     = 0x08
-	idxMaxRows   = 1 << 31
-	idxMaxVector = 4096
+	idxUint8   = 0x08
+	idxMaxRows = 1 << 31
 )
-
-// The ids of entries: the name of the file without what says its format, and the number from 0 in at least five digits,
-// such as "t10k-images-00017". Observing a file again replaces what it stored. maxStem keeps them within the 128 bytes
-// that an id may have.
-const maxStem = 100
-
-type idx struct {
-	name string
-	stem string
-	in   io.Reader
-	rows int
-	dim  int
-	next int
-	buf  []byte
-}
 
 // NewIDX reads a (gzipped) IDX file of unsigned bytes; each entry of the first dimension becomes one row with the
 // values 0..255 as components. name, a path, stands in errors and gives the rows their ids: "t10k-images-00017" in
@@ -49,28 +29,30 @@ func NewIDX(name string, f io.Reader) (Reader, error) {
 	size := 1
 	for _, d := range dims[1:] {
 		size *= d
-		if size > idxMaxVector {
-			return nil, idxFault(name, "%v components an entry are more than %d", dims[1:], idxMaxVector)
+		if size > maxVector {
+			return nil, idxFault(name, "%v components an entry are more than %d", dims[1:], maxVector)
 		}
 	}
 	if size == 0 {
 		return nil, idxFault(name, "entries of no components")
 	}
-	return &idx{name: name, stem: stem(name), in: in, rows: dims[0], dim: size, buf: make([]byte, size)}, nil
+	return &table{
+		op: idxOp, name: name, stem: stem(name, "idx3-ubyte", ".idx"), in: in,
+		rows: dims[0], dim: size, entry: make([]byte, size), decode: decodeBytes,
+	}, nil
 }
 
-func stem(path string) string {
-	name := strings.TrimSuffix(filepath.Base(path), ".gz")
-	name = strings.TrimSuffix(strings.TrimSuffix(name, "idx3-ubyte"), ".idx")
-	name = strings.TrimRight(strings.ToValidUTF8(name, ""), "-._")
-	if name == "" {
-		return "idx"
+func decodeBytes(to []float32, entry []byte) error {
+	for i, b := range entry {
+		to[i] = float32(b)
 	}
-	return strings.ToValidUTF8(name[:min(len(name), maxStem)], "")
+	return nil
 }
+
+const idxOp = "read IDX"
 
 func idxFault(name, format string, args ...any) error {
-	return fault.New(fault.InvalidArgument, format, args...).WithOp("read IDX").WithSubject(name)
+	return fault.New(fault.InvalidArgument, format, args...).WithOp(idxOp).WithSubject(name)
 }
 
 func idxHeader(name string, in io.Reader) ([]int, error) {
@@ -94,26 +76,6 @@ func idxHeader(name string, in io.Reader) ([]int, error) {
 		dims[i] = int(n)
 	}
 	return dims, nil
-}
-
-func (r *idx) Total() int { return r.rows }
-
-func (r *idx) Next() (Row, error) {
-	if r.next == r.rows {
-		return Row{}, io.EOF
-	}
-	if _, err := io.ReadFull(r.in, r.buf); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return Row{}, idxFault(r.name, "ends after %d of %d entries", r.next, r.rows)
-		}
-		return Row{}, idxFault(r.name, "entry %d: %v", r.next, err)
-	}
-	row := Row{Line: r.next + 1, ID: fmt.Sprintf("%s-%05d", r.stem, r.next), Embedding: make([]float32, r.dim)}
-	r.next++
-	for i, b := range r.buf {
-		row.Embedding[i] = float32(b)
-	}
-	return row, nil
 }
 
 // ReadLabels reads a (gzipped) IDX file with one unsigned byte an entry.
