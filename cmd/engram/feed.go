@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/engram-stream/engram/client"
@@ -28,18 +29,23 @@ type feed struct {
 	input   *dataset.Input
 	file    string
 	bar     *progress
+	kept    *checkpoint // nil: the input cannot be gone on with
+	skip    uint64      // rows that are passed over
+	before  uint64      // rejected among them
 
 	// Of the goroutine that takes outcomes.
 	committed, rejected uint64
 	rejections          []rejectionJSON // the first of them
+	keepFailed          bool
 
 	mu   sync.Mutex
 	held holdup // guarded by mu: the session's goroutines tell it too
+	told uint64 // guarded by mu; rejected in a run before, as the server told when the session was opened
 }
 
-func newFeed(env *environment, input *dataset.Input, file string) *feed {
+func newFeed(env *environment, input *dataset.Input, file string, skip uint64, kept *checkpoint) *feed {
 	return &feed{
-		env: env, input: input, file: file, rejections: []rejectionJSON{},
+		env: env, input: input, file: file, skip: skip, kept: kept, rejections: []rejectionJSON{},
 		bar: newFileProgress(env.stderr, isTerminal(env.stderr), input.Size(), file),
 	}
 }
@@ -57,8 +63,7 @@ type sentRow struct {
 }
 
 // run ends when everything that was sent has its outcome, also when the input turns out bad in the middle.
-func (f *feed) run(ctx context.Context, session *client.Session) error {
-	f.session = session
+func (f *feed) run(ctx context.Context) error {
 	rows, sent := make(chan readRow, readRows), make(chan sentRow, pendingRows)
 	sending, stopSending := context.WithCancel(ctx)
 	defer stopSending()
@@ -86,8 +91,17 @@ func (f *feed) run(ctx context.Context, session *client.Session) error {
 }
 
 func (f *feed) read(ctx context.Context, rows chan<- readRow) {
-	for {
+	for passed := uint64(0); ; passed++ {
 		row, err := f.input.Next()
+		if err == nil && passed < f.skip {
+			if ctx.Err() != nil {
+				return
+			}
+			continue
+		}
+		if errors.Is(err, io.EOF) && passed < f.skip {
+			err = fmt.Errorf("%s: it ends after row %d, and %s of it are stored: it is not what was begun with", f.name(), passed, plural(f.skip, "row"))
+		}
 		select {
 		case rows <- readRow{row: row, consumed: f.input.Consumed(), err: err}:
 		case <-ctx.Done():
@@ -98,6 +112,13 @@ func (f *feed) read(ctx context.Context, rows chan<- readRow) {
 		}
 	}
 }
+
+// inputError says that the input is at fault: reading it again meets the same.
+type inputError struct{ err error }
+
+func (e *inputError) Error() string { return e.err.Error() }
+
+func (e *inputError) Unwrap() error { return e.err }
 
 func (f *feed) send(ctx context.Context, rows <-chan readRow, sent chan<- sentRow) error {
 	for {
@@ -111,9 +132,12 @@ func (f *feed) send(ctx context.Context, rows <-chan readRow, sent chan<- sentRo
 			return nil
 		}
 		if r.err != nil {
-			return r.err
+			return &inputError{r.err}
 		}
 		pending, err := f.session.Observe(ctx, observation(&r.row))
+		if e, ok := errors.AsType[*client.Error](err); ok && e.Code == connect.CodeInvalidArgument {
+			return &inputError{fmt.Errorf("%s:%d: %w", f.name(), r.row.Line, err)}
+		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", f.name(), r.row.Line, err)
 		}
@@ -129,6 +153,9 @@ func (f *feed) send(ctx context.Context, rows <-chan readRow, sent chan<- sentRo
 func (f *feed) event(e client.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if rejection, ok := errors.AsType[*client.RejectedError](e.Err); ok && f.session == nil {
+		f.told += rejection.Last - rejection.First + 1
+	}
 	f.notice(f.held.event(e, time.Now()))
 }
 
@@ -160,9 +187,11 @@ func (f *feed) settle(ctx context.Context, s sentRow) error {
 	f.decided(s.pending.Sequence())
 	if !rejected {
 		f.committed++
+		f.keep(s.pending.Sequence())
 		return nil
 	}
 	f.rejected++
+	f.keep(s.pending.Sequence())
 	if f.rejected <= shownRejections {
 		f.rejections = append(f.rejections, rejectionJSON{Line: s.line, Field: rejection.Field, Reason: rejection.Reason})
 	}

@@ -13,8 +13,21 @@ func invocation(called string) string {
 			return "go run ./cmd/engram"
 		}
 	}
-	if strings.ContainsAny(called, " '\"$`\\()&;") {
-		return "'" + strings.ReplaceAll(called, "'", `'\''`) + "'" // as a shell needs it
+	return shellWord(called)
+}
+
+// shellWord returns a text as a shell takes it for one word.
+func shellWord(text string) string {
+	if text == "" || strings.ContainsAny(text, " \t\n'\"$`\\()&;|<>*?[]{}#~!") {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
-	return called
+	return text
+}
+
+func shellWords(texts []string) []string {
+	words := make([]string, len(texts))
+	for i, text := range texts {
+		words[i] = shellWord(text)
+	}
+	return words
 }

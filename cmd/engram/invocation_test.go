@@ -18,3 +18,9 @@ func TestInvocation(t *testing.T) {
 		assert.Equal(t, want, invocation(called), called)
 	}
 }
+
+func TestShellWord(t *testing.T) {
+	for text, want := range map[string]string{"": "''", "a/b-c.jsonl": "a/b-c.jsonl", "a b": "'a b'", "*": "'*'", "it's": `'it'\''s'`} {
+		assert.Equal(t, want, shellWord(text))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ const (
 )
 
 func newObserveCommand(env *environment) *cobra.Command {
+	f := observeFlags{}
 	cmd := &cobra.Command{
 		Use: "observe SPACE FILE", Short: "Stream a file of observations into a space",
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
@@ -29,12 +31,19 @@ func newObserveCommand(env *environment) *cobra.Command {
 			"ANN benchmarks have them (.fvecs, .bvecs), images in MNIST's format (idx3-ubyte), each also with .gz, or - for JSONL\n" +
 			"from standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
 			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Rows of the others are named by file and\n" +
-			"number from 0: t10k-images-00017. What has an id that is known replaces it.",
+			"number from 0: t10k-images-00017. What has an id that is known replaces it.\n\n" +
+			"When it is broken off, by Ctrl-C or a crash, the same command goes on behind what is committed: until it is done,\n" +
+			"FILE" + checkpointSuffix + " (or --resume) holds the session, which the server keeps for a day. A file that was changed meanwhile,\n" +
+			"or another space, is refused; --restart begins again. Standard input is gone on with by --skip, as it says itself.",
 		Example: "  engram observe notes notes.jsonl\n  engram observe faces faces.npy\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
 		Args: args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, a []string) error { return observe(cmd.Context(), env, a[0], a[1]) },
+		RunE: func(cmd *cobra.Command, a []string) error {
+			f.remember(cmd, os.Args[0], a)
+			return observe(cmd.Context(), env, a[0], a[1], &f)
+		},
 	}
+	f.add(cmd)
 	env.addAddress(cmd)
 	return cmd
 }
@@ -42,8 +51,11 @@ func newObserveCommand(env *environment) *cobra.Command {
 type observeReport struct {
 	Space     string `json:"space"`
 	Session   string `json:"session_id"`
+	Skipped   uint64 `json:"skipped,omitempty"` // rows that a run before has sent
 	Committed uint64 `json:"committed"`
 	Rejected  uint64 `json:"rejected"`
+	// Among the rows of runs before.
+	RejectedBefore uint64 `json:"rejected_before,omitempty"`
 	// The first rejections, spelt out.
 	Rejections []rejectionJSON `json:"rejections"`
 
@@ -57,7 +69,7 @@ type rejectionJSON struct {
 	Reason string `json:"reason"`
 }
 
-func observe(ctx context.Context, env *environment, space, file string) error {
+func observe(ctx context.Context, env *environment, space, file string, f *observeFlags) error {
 	if err := checkSpace(space); err != nil {
 		return err
 	}
@@ -66,54 +78,50 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 		return &exitError{code: exitUsage, err: err}
 	}
 	defer input.Close()
+	kept, err := f.checkpoint(space, file)
+	if err != nil {
+		return err
+	}
 	c, err := env.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	feed := newFeed(env, input, file)
-	session, err := c.Open(ctx, space, client.SessionOptions{OnEvent: feed.event})
-	if err != nil {
+	feed := newFeed(env, input, file, f.skip, kept)
+	if err := feed.open(ctx, c, space); err != nil {
 		return err
 	}
 	start := time.Now()
-	err = feed.run(ctx, session)
-	if closeErr := closeSession(ctx, session); err == nil {
-		err = closeErr // otherwise it only says again that the session failed, or what was rejected
+	if err = feed.keepFirst(f); err == nil {
+		err = feed.run(ctx)
 	}
+	err = feed.end(ctx, err)
 	took := time.Since(start).Seconds()
 	r := observeReport{
-		Space: space, Session: session.Ticket().SessionID, Committed: feed.committed, Rejected: feed.rejected, Rejections: feed.rejections,
+		Space: space, Session: feed.session.Ticket().SessionID, Skipped: feed.skip,
+		Committed: feed.committed, Rejected: feed.rejected, RejectedBefore: feed.before, Rejections: feed.rejections,
 		Seconds: took, PerSecond: float64(feed.committed) / took,
 	}
 	if err != nil {
 		if env.json { // standard error has no place for what was rejected
 			err = errors.Join(err, env.printer().print(r, nil))
 		}
-		return unfinished(ctx, err, session.Stats(), r.Session)
+		return unfinished(ctx, err, feed.session.Stats(), r.Session, feed.goOn(f, err))
 	}
 	if err := env.printer().print(r, func(w io.Writer) { r.write(w) }); err != nil {
 		return err
 	}
-	return rejectedExit(feed.rejected)
+	return rejectedExit(feed.rejected, feed.before)
 }
 
-func closeSession(ctx context.Context, session *client.Session) error {
-	patience := closeTimeout
-	if ctx.Err() != nil {
-		patience = interruptedTimeout
-	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	_, err := session.Close(closing)
-	return err
-}
-
-// unfinished says how far it came, and why no further.
-func unfinished(ctx context.Context, err error, s client.SessionStats, session string) error {
+// unfinished says how far it came, why no further, and how to go on.
+func unfinished(ctx context.Context, err error, s client.SessionStats, session, goOn string) error {
 	far := fmt.Sprintf("%s committed, as the session %s", plural(s.Committed, "observation"), session)
 	if s.Buffered > 0 {
 		far += fmt.Sprintf("; %d more not confirmed", s.Buffered)
+	}
+	if goOn != "" {
+		far += "; to go on: " + goOn
 	}
 	if ctx.Err() != nil {
 		return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted: %s", far)}
@@ -122,6 +130,13 @@ func unfinished(ctx context.Context, err error, s client.SessionStats, session s
 }
 
 func (r *observeReport) write(w io.Writer) {
-	fmt.Fprintf(w, "%s committed to %q in %.1f s (%.0f/s), %d rejected\n",
-		plural(r.Committed, "observation"), r.Space, r.Seconds, r.PerSecond, r.Rejected)
+	before := ""
+	if r.Skipped > 0 {
+		before = fmt.Sprintf(", behind %s of a run before", plural(r.Skipped, "row"))
+		if r.RejectedBefore > 0 {
+			before += fmt.Sprintf(" (%d rejected)", r.RejectedBefore)
+		}
+	}
+	fmt.Fprintf(w, "%s committed to %q in %.1f s (%.0f/s), %d rejected%s\n",
+		plural(r.Committed, "observation"), r.Space, r.Seconds, r.PerSecond, r.Rejected, before)
 }

@@ -146,12 +146,17 @@ func (e *environment) ask(ctx context.Context, question func(context.Context, *c
 	return err
 }
 
-// rejectedExit turns a rejection into its exit code, after the counts were printed.
-func rejectedExit(rejected uint64) error {
-	if rejected == 0 {
+// rejectedExit turns rejections, of this run and of those before it that it goes on with, into their exit code, after the
+// counts were printed.
+func rejectedExit(rejected, before uint64) error {
+	if rejected+before == 0 {
 		return nil
 	}
-	return &exitError{code: exitRejected, err: errors.New(plural(rejected, "observation") + " rejected; see above")}
+	text := plural(rejected, "observation") + " rejected; see above"
+	if before > 0 {
+		text = fmt.Sprintf("%s rejected, and %d in a run before", plural(rejected, "observation"), before)
+	}
+	return &exitError{code: exitRejected, err: errors.New(text)}
 }
 
 func plural(n uint64, word string) string {

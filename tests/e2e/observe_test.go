@@ -26,8 +26,13 @@ type observing struct {
 
 func observeStdin(t *testing.T, address string, args ...string) *observing {
 	t.Helper()
+	return observeFile(t, "-", append([]string{"--address", address}, args...)...)
+}
+
+func observeFile(t *testing.T, file string, args ...string) *observing {
+	t.Helper()
 	o := &observing{exited: make(chan struct{})}
-	o.cmd = exec.Command(engram, append([]string{"observe", "notes", "-", "--address", address}, args...)...)
+	o.cmd = exec.Command(engram, append([]string{"observe", "notes", file}, args...)...)
 	o.cmd.Stdout, o.cmd.Stderr = &o.stdout, &o.stderr
 	var err error
 	o.input, err = o.cmd.StdinPipe()
@@ -102,7 +107,8 @@ func TestObserveInterrupted(t *testing.T) {
 	s.awaitMemories(t, 50)
 	require.NoError(t, o.cmd.Process.Signal(os.Interrupt))
 	assert.Equal(t, 130, o.awaitEnd(t))
-	assert.Regexp(t, `^engram: interrupted: 50 observations committed, as the session s\S+\n$`, o.stderr.String())
+	assert.Regexp(t, `^engram: interrupted: 50 observations committed, as the session s\S+; to go on: \S+ observe notes - --address \S+ --skip 50\n$`,
+		o.stderr.String())
 
 	o = observeStdin(t, s.address, "--json")
 	o.write(t, 0, 50)

@@ -64,8 +64,13 @@ func startAt(t *testing.T, dir, listen string, args ...string) *server {
 // startLimited starts a server that cannot write a file beyond so many KiB: what it meets then is as on a full disk.
 func startLimited(t *testing.T, dir string, kib int) *server {
 	t.Helper()
-	limited := fmt.Sprintf(`ulimit -f %d; exec "$0" serve --json --data "$1" --listen 127.0.0.1:0`, kib)
-	return startCommand(t, dir, exec.Command("bash", "-c", limited, engram, dir))
+	return startLimitedAt(t, dir, "127.0.0.1:0", kib)
+}
+
+func startLimitedAt(t *testing.T, dir, listen string, kib int) *server {
+	t.Helper()
+	limited := fmt.Sprintf(`ulimit -f %d; exec "$0" serve --json --data "$1" --listen "$2"`, kib)
+	return startCommand(t, dir, exec.Command("bash", "-c", limited, engram, dir, listen))
 }
 
 func startCommand(t *testing.T, dir string, cmd *exec.Cmd) *server {

@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/client"
+)
+
+const (
+	resumeRows = 3000
+	badEach    = 97 // every so many rows one has another dimension, and is rejected
+)
+
+// rowsFile writes the rows of the tests below, of which some are rejected, and returns the file.
+func rowsFile(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	for n := range resumeRows {
+		vector := fmt.Sprintf("[1,%d,3]", n)
+		if n%badEach == badEach-1 {
+			vector = "[1,2]"
+		}
+		fmt.Fprintf(&text, "{\"id\":\"r-%04d\",\"embedding\":%s,\"content\":\"row %d %s\"}\n", n, vector, n, strings.Repeat("x", 200))
+	}
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
+	return file
+}
+
+// badRows counts the rows from one on that are rejected.
+func badRows(from int) (bad int) {
+	for n := from; n < resumeRows; n++ {
+		if n%badEach == badEach-1 {
+			bad++
+		}
+	}
+	return bad
+}
+
+// requireRows demands that the space holds the rows, and nothing else.
+func (s *server) requireRows(t *testing.T) {
+	t.Helper()
+	ctx, c := within(t, time.Minute), s.client()
+	spaces, err := c.ListSpaces(ctx)
+	require.NoError(t, err)
+	require.Len(t, spaces, 1)
+	assert.EqualValues(t, resumeRows-badRows(0), spaces[0].Memories)
+	const chunk = 500
+	for from := 0; from < resumeRows; from += chunk {
+		var ids []string
+		for n := from; n < from+chunk; n++ {
+			ids = append(ids, fmt.Sprintf("r-%04d", n))
+		}
+		got, err := c.Get(ctx, "notes", ids, client.WithEmbedding{})
+		require.NoError(t, err)
+		require.Len(t, got.Found, chunk-badRows(from)+badRows(from+chunk))
+		for _, m := range got.Found {
+			var n int
+			_, err := fmt.Sscanf(m.ID, "r-%d", &n)
+			require.NoError(t, err)
+			require.True(t, strings.HasPrefix(m.Content, fmt.Sprintf("row %d ", n)), m.ID)
+		}
+	}
+}
+
+// observed is the report of a run with --json.
+type observed struct {
+	Skipped        int
+	Committed      int
+	Rejected       int
+	RejectedBefore int `json:"rejected_before"`
+}
+
+func report(t *testing.T, r result) observed {
+	t.Helper()
+	var o observed
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &o), "%s%s", r.stdout, r.stderr)
+	return o
+}
+
+// brokenOff runs observe until the server takes no more, at a random row, ends both, and starts the server anew.
+func brokenOff(t *testing.T, file string, signal os.Signal, args ...string) (s *server, stderr string) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	kib := 50 + rand.New(rand.NewPCG(seed, 0)).IntN(500)
+	dir, listen := t.TempDir(), freeAddress(t)
+	s = startLimitedAt(t, dir, listen, kib)
+	o := observeFile(t, file, append([]string{"--address", listen}, args...)...)
+	waitUntil(within(t, time.Minute), t, "the disk is full", func() bool { return strings.Contains(o.stderr.String(), "waiting: ") })
+	require.NoError(t, o.cmd.Process.Signal(signal))
+	code := o.awaitEnd(t)
+	if signal == os.Interrupt {
+		require.Equal(t, 130, code, o.stderr.String())
+	}
+	s.kill()
+	return startAt(t, dir, listen), o.stderr.String()
+}
+
+// TestObserveGoesOn: broken off by Ctrl-C or by a crash, of the server too, the same command goes on behind what is
+// committed, at a random row, and sends nothing of that again.
+func TestObserveGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, signal := range map[string]os.Signal{"interrupted": os.Interrupt, "killed": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := rowsFile(t)
+			s, _ := brokenOff(t, file, signal)
+			kept, err := os.Stat(file + ".engram")
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), kept.Mode())
+
+			r := command(t, "", "observe", "notes", file, "--address", s.address, "--json")
+			require.Equal(t, 4, r.code, r.stderr)
+			o := report(t, r)
+			assert.Positive(t, o.Skipped)
+			assert.Less(t, o.Skipped, resumeRows)
+			assert.Equal(t, resumeRows, o.Skipped+o.Committed+o.Rejected)
+			assert.Equal(t, badRows(0), o.Rejected+o.RejectedBefore)
+			assert.Equal(t, badRows(o.Skipped), o.Rejected)
+			s.requireRows(t)
+			stats := s.stats()
+			assert.EqualValues(t, o.Committed, stats.GetAccepted(), "to this server only what was not committed before was sent")
+			assert.Zero(t, stats.GetDuplicate())
+			assert.NoFileExists(t, file+".engram")
+		})
+	}
+}
+
+// TestObserveSaysHowToGoOn: the command that it prints is one that a shell takes; the progress is kept where it was told.
+func TestObserveSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	file, kept := rowsFile(t), filepath.Join(t.TempDir(), "how far it's.json")
+	s, stderr := brokenOff(t, file, os.Interrupt, "--resume", kept)
+	m := regexp.MustCompile(`; to go on: (.*)\n`).FindStringSubmatch(stderr)
+	require.NotNil(t, m, stderr)
+	assert.NoFileExists(t, file+".engram")
+	require.FileExists(t, kept)
+	out, err := exec.Command("bash", "-c", m[1]).CombinedOutput()
+	require.Error(t, err, "some rows are rejected")
+	assert.Regexp(t, `going on behind row \d+, see .*how far it's.json`, string(out))
+	assert.Regexp(t, `committed to "notes" in .*, behind \d+ rows of a run before`, string(out))
+	s.requireRows(t)
+	assert.NoFileExists(t, kept)
+}
+
+// TestObserveGoesOnWithNothingElse: a changed file and another space are refused in words; --restart begins again.
+func TestObserveGoesOnWithNothingElse(t *testing.T) {
+	t.Parallel()
+	file := rowsFile(t)
+	s, _ := brokenOff(t, file, os.Interrupt)
+	r := command(t, "", "observe", "others", file, "--address", s.address)
+	assert.Equal(t, 2, r.code)
+	assert.Contains(t, r.stderr, `an earlier run sent it to the space "notes" and was broken off; send it again from its first row with --restart`)
+
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, append([]byte(`{"id":"new","embedding":[1,1,1]}`+"\n"), text...), 0o600))
+	r = command(t, "", "observe", "notes", file, "--address", s.address)
+	assert.Equal(t, 2, r.code)
+	assert.Contains(t, r.stderr, "not the file that an earlier run sent a part of: it has")
+
+	r = command(t, "", "observe", "notes", file, "--address", s.address, "--restart", "--json")
+	assert.Equal(t, 4, r.code, r.stderr)
+	o := report(t, r)
+	assert.Zero(t, o.Skipped)
+	assert.Equal(t, resumeRows+1, o.Committed+o.Rejected)
+	assert.NoFileExists(t, file+".engram")
+}
+
+// TestObserveBeginsAgainWhenItsSessionIsGone: with a notice, since rows without an id would be stored twice.
+func TestObserveBeginsAgainWhenItsSessionIsGone(t *testing.T) {
+	t.Parallel()
+	file := rowsFile(t)
+	s, _ := brokenOff(t, file, os.Interrupt)
+	sessions, err := s.client().Sessions(within(t, time.Minute), "notes")
+	require.NoError(t, err)
+	require.Len(t, sessions, 1)
+	require.Zero(t, command(t, "", "sessions", "end", sessions[0].ID, "--address", s.address).code)
+	r := command(t, "", "observe", "notes", file, "--address", s.address, "--json")
+	require.Equal(t, 4, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "the session of the run before is gone, so everything is sent again")
+	o := report(t, r)
+	assert.Zero(t, o.Skipped)
+	assert.Zero(t, o.RejectedBefore)
+	assert.Equal(t, badRows(0), o.Rejected)
+	s.requireRows(t)
+	assert.NoFileExists(t, file+".engram")
+}
+
+// TestObserveOfABrokenFileLeavesNothing: after its row is mended it is another file.
+func TestObserveOfABrokenFileLeavesNothing(t *testing.T) {
+	s := freshServer(t)
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte("{\"id\":\"a\",\"embedding\":[1]}\nnot json\n"), 0o600))
+	r := command(t, "", "observe", "notes", file, "--address", s.address)
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.stderr, "1 observation committed")
+	assert.NotContains(t, r.stderr, "to go on")
+	assert.NoFileExists(t, file+".engram")
+}
+
+// TestObserveSkips: rows of standard input that a run before has sent; a file has no use for it.
+func TestObserveSkips(t *testing.T) {
+	s := freshServer(t)
+	const rows = "{\"id\":\"a\",\"embedding\":[1]}\n{\"id\":\"b\",\"embedding\":[2]}\n\n{\"id\":\"c\",\"embedding\":[3]}\n"
+	r := command(t, rows, "observe", "notes", "-", "--address", s.address, "--json", "--skip", "2")
+	require.Zero(t, r.code, r.stderr)
+	assert.Equal(t, observed{Skipped: 2, Committed: 1}, report(t, r))
+	r = command(t, rows, "observe", "notes", "-", "--address", s.address, "--skip", "4")
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.stderr, "stdin: it ends after row 3, and 4 rows of it are stored")
+	for _, args := range [][]string{{rowsFile(t), "--skip", "1"}, {"-", "--restart"}, {"-", "--resume", "x"}} {
+		r = command(t, rows, append([]string{"observe", "notes", "--address", s.address}, args...)...)
+		assert.Equal(t, 2, r.code, r.stderr)
+	}
+}
