@@ -141,10 +141,18 @@ func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
 // be read at all.
 func Validate(file string) (graph.Diagnostics, error) {
 	_, err := New(Config{File: file})
-	if invalid, ok := errors.AsType[*InvalidPipeline](err); ok {
-		return invalid.Found, nil
+	if found := Mistakes(err); len(found) > 0 {
+		return found, nil
 	}
 	return nil, err
+}
+
+// Mistakes returns what New found wrong with a pipeline; nothing for another error, and for none.
+func Mistakes(err error) graph.Diagnostics {
+	if invalid, ok := errors.AsType[*InvalidPipeline](err); ok {
+		return invalid.Found
+	}
+	return nil
 }
 
 // Start returns once the server is ready. ctx bounds the start only. When it fails nothing is left behind.
@@ -195,6 +203,9 @@ func (s *Server) DataDir() string { return s.pipeline.Data }
 
 // Pipeline returns what is in force. It must not be changed.
 func (s *Server) Pipeline() *config.Pipeline { return s.pipeline }
+
+// Layout returns how the graph is built.
+func (s *Server) Layout() graph.Layout { return s.engine.Layout() }
 
 // Wait returns nil when ctx ends, or why serving ended by itself, as when the pipeline failed: what remains is Stop.
 func (s *Server) Wait(ctx context.Context) error {

@@ -211,6 +211,9 @@ func TestObserveOfABrokenFileLeavesNothing(t *testing.T) {
 	assert.Contains(t, r.stderr, "1 observation committed")
 	assert.NotContains(t, r.stderr, "to go on")
 	assert.NoFileExists(t, file+".engram")
+	sessions, err := s.client().Sessions(within(t, time.Minute), "notes")
+	require.NoError(t, err)
+	assert.Empty(t, sessions)
 }
 
 // TestObserveSkips: rows of standard input that a run before has sent; a file has no use for it.
