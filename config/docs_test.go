@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"os"
 	"regexp"
 	"testing"
@@ -34,5 +35,22 @@ func TestTheGuideNamesEveryKey(t *testing.T) {
 	}
 	for _, key := range keys {
 		assert.Contains(t, string(text), "`"+key+"`")
+	}
+}
+
+// The schema's wiring keys are written by hand in tests/pipeline, which does not see the structs here.
+func TestTheSchemaHasEveryKeyOfTheWiring(t *testing.T) {
+	var schema struct {
+		Defs map[string]struct{ Properties map[string]any } `json:"$defs"`
+	}
+	require.NoError(t, json.Unmarshal(Schema(), &schema))
+	for name, targets := range map[string][]any{
+		"source.rpc": {sourceKind{}}, "stage.index": {stageKind{}, inputs{}}, "sink.origin": {sinkKind{}, inputs{}}, "edge": {edge{}},
+	} {
+		for _, target := range targets {
+			for _, key := range fieldNames(addressable(target)) {
+				assert.Contains(t, schema.Defs[name].Properties, key, name)
+			}
+		}
 	}
 }

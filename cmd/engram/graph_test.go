@@ -60,7 +60,7 @@ func TestWhatCannotBeBuiltIsToldAsValidateDoes(t *testing.T) {
 	for _, mode := range [][]string{nil, {"--json"}} {
 		told := engram(t, append([]string{"validate", bad}, mode...)...)
 		require.Equal(t, exitUsage, told.code)
-		for _, command := range [][]string{{"graph", bad}} {
+		for _, command := range [][]string{{"graph", bad}, {"config", "print", bad}} {
 			r := engram(t, append(command, mode...)...)
 			assert.Equal(t, exitUsage, r.code)
 			assert.Empty(t, r.stdout)

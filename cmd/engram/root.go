@@ -87,17 +87,20 @@ func newRootCommand(env *environment) *cobra.Command {
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
 	root.AddCommand(
 		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env),
-		newSpacesCommand(env), newSessionsCommand(env), newValidateCommand(env), newGraphCommand(env), newVersionCommand(env), newExitCodesTopic(),
+		newSpacesCommand(env), newSessionsCommand(env), newValidateCommand(env), newGraphCommand(env), newConfigCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)
 	return root
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	hint := ""
+	if cmd.SuggestionsMinimumDistance <= 0 {
+		cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets on another way
+	}
 	if s := cmd.SuggestionsFor(name); len(s) > 0 {
 		hint = fmt.Sprintf("; did you mean %q?", strings.Join(s, `" or "`))
 	}
-	return usageError("unknown command %q%s (see: engram --help)", name, hint)
+	return usageError("unknown command %q%s (see: %s --help)", name, hint, cmd.CommandPath())
 }
 
 // newExitCodesTopic is a help page: `engram help exit-codes`.

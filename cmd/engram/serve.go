@@ -48,12 +48,17 @@ func newServeCommand(env *environment) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&f.config, "config", "", "pipeline file; the built-in pipeline when left out")
-	cmd.Flags().StringVar(&f.data, "data", "", "data folder, made if missing (default ./data)")
-	cmd.Flags().StringVar(&f.listen, "listen", "", "host:port (default 127.0.0.1:7320); port 0 takes a free one")
+	f.addOverrides(cmd)
 	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "allow an address beyond loopback: there are no keys and no TLS yet")
 	cmd.Flags().StringVar(&level, "log-level", level, "debug, info, warn or error")
 	cmd.Flags().DurationVar(&f.stopIn, "stop-timeout", 15*time.Second, "how long a graceful stop may take")
 	return cmd
+}
+
+// addOverrides adds the flags that are settings.
+func (f *serveFlags) addOverrides(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.data, "data", "", "data folder, made if missing (default ./data)")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "host:port (default 127.0.0.1:7320); port 0 takes a free one")
 }
 
 // check takes a flag that is given and empty at its word: a variable in a script that was not set must not start a server
