@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(stderr)
+	addCompletions(env, root) // the script goes where output goes by now
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		err = env.stdout.err
