@@ -35,7 +35,8 @@ const (
 	maxViolations        = 8       // of a request that are told
 	maxTraceparent       = 55      // bytes of a W3C traceparent
 
-	maxPageSize      = 1000 // spaces, sessions or memories, in a page
+	maxWatchLag      = 1 << 16 // versions that a watcher may fall behind once it has caught up
+	maxPageSize      = 1000    // spaces, sessions or memories, in a page
 	defaultPageSize  = 100
 	maxTalliedSpaces = 100_000 // spaces with verdict counts of their own; beyond, only the totals count them
 )

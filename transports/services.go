@@ -41,6 +41,8 @@ type Index interface {
 		page []memory.Hit, last memory.Version, more bool, err error)
 	// Match counts the memories that a forget would remove now.
 	Match(ctx context.Context, space string, forget *memory.Forget) (uint64, error)
+	// Feed returns what happens in a space, for who watches it.
+	Feed(space string) (memory.Feed, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error
 	Memories(space string) (alive uint64, at memory.Version)
 	Published(space string) memory.Version

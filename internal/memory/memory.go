@@ -4,7 +4,10 @@
 // components as the space's dimension. Slices and maps in these values are read-only once handed on.
 package memory
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Limits of the domain. The wire schema states the same numbers.
 const (
@@ -139,6 +142,44 @@ type Query struct {
 type Hold interface {
 	// Take takes so many bytes more. An error says that there is no room now, and when to try again.
 	Take(bytes int) error
+}
+
+// EventKind is what happened in a space.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	Stored    EventKind = 1 // memories were committed
+	Forgotten EventKind = 2 // memories were forgotten
+)
+
+// Event is something that happened in a space, and is published.
+type Event struct {
+	Kind    EventKind
+	Version Version // that of the last of several memories stored
+	IDs     []string
+	At      time.Time // when the server received the last of them, or the forget
+	More    bool      // the same forget goes on in the next event
+}
+
+// Cursor is a place among the events of a space: behind everything up to Version, and behind so many memories of the
+// forget that comes next.
+type Cursor struct {
+	Version Version
+	Told    int
+}
+
+// Feed is what happened, and happens, in one incarnation of a space. Safe for concurrent use.
+type Feed interface {
+	Incarnation() uint64
+	// Published returns the version up to which Read has events now.
+	Published() Version
+	// Read returns events of the wanted kinds that come next, in version order, and the place behind them. It reads a bounded
+	// number: there may be more, and there may be none on the way to a later place. An error says that the space is deleted,
+	// degraded or damaged.
+	Read(at Cursor, wanted func(EventKind) bool) (events []Event, next Cursor, err error)
+	// Wait returns once a version is published, the space is deleted or degraded, or ctx ends.
+	Wait(ctx context.Context, v Version) error
 }
 
 // HitState says where a hit was found.

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,7 +18,6 @@ import (
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/session"
-	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 	"github.com/engram-stream/engram/proto/gen/engram/v1/engramv1connect"
 	"github.com/engram-stream/engram/transports"
 )
@@ -144,20 +142,6 @@ func TestConfigIsChecked(t *testing.T) {
 		})
 		assert.Equal(t, c.problems, found, name)
 	}
-}
-
-func TestStreamsThatAreNotBuiltSaySo(t *testing.T) {
-	server, _ := serve(t, inlet{}, protocols...)
-	protocols := &http.Protocols{}
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := engramv1connect.NewFlowServiceClient(&http.Client{Transport: transport}, server.URL, connect.WithGRPC())
-	watch, err := client.Watch(t.Context(), connect.NewRequest(&engramv1.WatchRequest{Space: "notes"}))
-	require.NoError(t, err)
-	assert.False(t, watch.Receive())
-	assert.Equal(t, connect.CodeUnimplemented, connect.CodeOf(watch.Err()))
-	assert.ErrorContains(t, watch.Err(), "FlowService.Watch")
 }
 
 func TestNotReadyIsUnavailable(t *testing.T) {
