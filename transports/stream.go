@@ -82,6 +82,9 @@ func (st *stream) serve(welcome *engramv1.Welcome) error {
 	st.guard(func() { goodbye, err = st.read() })
 	st.work.finish() // the reader's count: nothing more begins
 	if err != nil {
+		if st.ctx.Err() != nil { // the read was ended for it, and says no more than that it timed out
+			err = context.Cause(st.ctx)
+		}
 		st.reason.CompareAndSwap(nil, &err)
 		st.recalls.stopAll(err)
 	}
