@@ -54,6 +54,8 @@ func (s *Source) Handler(o Options) http.Handler {
 	mux.Handle(calls.limit(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...)))
 	path, flow := engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...)
 	mux.Handle(path, flow)
+	mux.Handle(engramv1connect.FlowServiceMemoryFlowProcedure, overHTTP2(flow))
+	mux.Handle(engramv1connect.FlowServiceObserveStreamProcedure, overHTTP2(flow))
 	mux.Handle(calls.limit(engramv1connect.FlowServiceRecallStreamProcedure, flow)) // a call that is answered in pieces
 	mux.Handle(watches.limit(engramv1connect.FlowServiceWatchProcedure, flow))
 	mux.Handle(admin.limit(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...)))
