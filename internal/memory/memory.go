@@ -21,6 +21,7 @@ const (
 	MaxBatch         = 1024 // observations in one message
 	MaxForgetIDs     = 10000
 	MaxRecallLimit   = 10000
+	MaxEmbedder      = 200 // bytes of an embedder's identity
 	DefaultLimit     = 10
 )
 
@@ -55,15 +56,16 @@ func (m Metric) String() string {
 	return "unknown"
 }
 
-// Space describes a memory space. Dimension 0 means that no observation has fixed it yet.
+// Space describes a memory space. Dimension 0 means that no observation has fixed it yet, nor its embedder.
 type Space struct {
 	Name        string
 	Incarnation uint64 // tells a space from a deleted one of the same name
 	Dimension   int
 	Metric      Metric
+	Embedder    string // the identity of what turns text into vectors here; empty: vectors come from clients
 	CreatedAt   time.Time
 	Committed   Version // the last durable version
-	Settled     bool    // dimension and metric are durable, and so never change
+	Settled     bool    // dimension, metric and embedder are durable, and so never change
 }
 
 // Value is one metadata value: string, int64, float64 or bool.
