@@ -24,6 +24,7 @@ func Layers() []Layer {
 		stage("decode"),
 		stage("sequence"),
 		stage("admit"),
+		stage("embed"),
 		stage("coalesce"),
 		stage("shard"),
 		stage("journal"),
@@ -60,7 +61,7 @@ func Layers() []Layer {
 		{Folder: "internal/console", Why: "the page is served files; it speaks to the server over HTTP"},
 		{
 			Folder: "internal/embed", May: []string{"internal/memory", "internal/fault"},
-			Why: "an embedder turns text into a vector and knows neither stage nor transport",
+			Kits: append(kits(), "internal/embed/embedtest"), Why: "an embedder turns text into a vector and knows neither stage nor transport",
 		},
 		{
 			Folder: "internal/dataset", May: []string{"internal/fault"},
