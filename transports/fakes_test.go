@@ -339,9 +339,15 @@ func newHarness() *harness {
 	h.Server = NewServer(NewHub(), Services{
 		Inlet: h.pipeline, Logger: slog.New(slog.DiscardHandler),
 		Admission: graph.NewHandle[Admission](h.gauge), Journal: graph.NewHandle[Journal](h.journal), Index: graph.NewHandle[Index](h.index),
+		Embedding: graph.NewHandle[Embedding](noEmbedding{}),
 	}, Limits{MessageBytes: 1 << 20, Streams: 4, Calls: 8, AnswerBytes: 1 << 20, RecallLimit: 1000}, nil)
 	return h
 }
+
+// noEmbedding is a server without an embedder.
+type noEmbedding struct{}
+
+func (noEmbedding) Embedder() memory.Embedder { return nil }
 
 var errAborted = errors.New("aborted")
 

@@ -19,6 +19,7 @@ type Hub struct {
 	total    session.Counters
 	calls    atomic.Int64 // unary calls at work, those of operators not counted
 	admin    atomic.Int64 // and those
+	texts    atomic.Int64 // recalls whose text is being embedded
 	answers  atomic.Int64 // bytes that answers hold; see hold
 
 	mu      sync.Mutex

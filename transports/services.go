@@ -53,12 +53,18 @@ type Admission interface {
 	Pressure() session.Pressure
 }
 
+// Embedding knows what embeds on this server; nil: nothing does. Safe for concurrent use.
+type Embedding interface {
+	Embedder() memory.Embedder
+}
+
 // Services is what a transport's source end is built from; see NewServices.
 type Services struct {
 	Inlet     graph.Inlet[session.Incoming]
 	Admission *graph.Handle[Admission]
 	Journal   *graph.Handle[Journal]
 	Index     *graph.Handle[Index]
+	Embedding *graph.Handle[Embedding]
 	Logger    *slog.Logger
 }
 
@@ -67,5 +73,6 @@ func NewServices(d graph.Deps, inlet graph.Inlet[session.Incoming]) Services {
 	return Services{
 		Inlet: inlet, Logger: d.Logger,
 		Admission: graph.Use[Admission](d), Journal: graph.Use[Journal](d), Index: graph.Use[Index](d),
+		Embedding: graph.Use[Embedding](d),
 	}
 }

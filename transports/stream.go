@@ -147,7 +147,7 @@ func (st *stream) observe(b *engramv1.ObserveBatch) error {
 	if err := checkBatch(b); err != nil {
 		return err
 	}
-	offer := observeOffer(st.att, b.GetFirstSequence(), b.GetObservations(), time.Now(), st.settler)
+	offer := observeOffer(st.att, b.GetFirstSequence(), b.GetObservations(), st.server.textBytes(), time.Now(), st.settler)
 	st.settler.offering(len(offer.Items))
 	ctx := telemetry.Extract(st.ctx, b.GetTraceparent(), "")
 	_ = st.server.Inlet.Offer(ctx, offer) // its error is in the outcomes that the settler gets

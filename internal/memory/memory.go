@@ -133,7 +133,8 @@ type Durability interface {
 // Query asks a space for the memories nearest to a vector.
 type Query struct {
 	Vector           []float32
-	Limit            int // 1..MaxRecallLimit
+	Text             string // instead of a vector, while it has none: to be embedded before the index is asked
+	Limit            int    // 1..MaxRecallLimit
 	MinScore         *float32
 	IncludeContent   bool
 	IncludeEmbedding bool
@@ -225,5 +226,6 @@ type Result struct {
 	Hits     []Hit
 	Snapshot Version
 	Graphed  Version
-	Scanned  int // vectors compared exactly
+	Scanned  int    // vectors compared exactly
+	Embedder string // the identity of what embedded the query's text; empty: the query brought a vector
 }

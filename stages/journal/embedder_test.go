@@ -52,11 +52,12 @@ func TestAVectorOfAnotherEmbedderIsRejected(t *testing.T) {
 	s := opened(t, testOptions(vfs.NewMem()))
 	cases := map[string]struct {
 		first, second session.Op
+		code          fault.Kind
 		field, reason string
 	}{
-		"none":    {observation(nil0, 1, 4), embedded(nil0, 2, 4, "words"), "embedding", `space "none" has no embedder`},
-		"another": {embedded(nil0, 1, 4, "words"), embedded(nil0, 2, 4, "meanings"), "content", `from embedder "words", this server has "meanings"`},
-		"changed": {embedded(nil0, 1, 4, "words"), embedded(nil0, 2, 5, "words"), "content", `has dimension 4, embedder "words" now gives 5`},
+		"none":    {observation(nil0, 1, 4), embedded(nil0, 2, 4, "words"), fault.InvalidArgument, "embedding", `space "none" has no embedder`},
+		"another": {embedded(nil0, 1, 4, "words"), embedded(nil0, 2, 4, "meanings"), fault.FailedPrecondition, "content", `from embedder "words", this server has "meanings"`},
+		"changed": {embedded(nil0, 1, 4, "words"), embedded(nil0, 2, 5, "words"), fault.FailedPrecondition, "content", `has dimension 4, embedder "words" now gives 5`},
 	}
 	for name, c := range cases {
 		from, _ := attached(t, s, name)
@@ -66,7 +67,7 @@ func TestAVectorOfAnotherEmbedderIsRejected(t *testing.T) {
 		for _, r := range replayed(t, s) {
 			if r.Space == name && r.Version == 2 {
 				require.Equal(t, memory.OpRejected, r.Op.Kind)
-				require.Equal(t, fault.FailedPrecondition.Code(), r.Op.Rejection.Code)
+				require.Equal(t, c.code.Code(), r.Op.Rejection.Code)
 				require.Equal(t, c.field, r.Op.Rejection.Field)
 				require.Contains(t, r.Op.Rejection.Reason, c.reason)
 			}

@@ -148,8 +148,8 @@ func (u *unit) misfit(d *decision, i int) *memory.Rejection {
 	by := u.embedders[i]
 	switch {
 	case by != "" && d.embedder == "":
-		return &memory.Rejection{Code: fault.FailedPrecondition.Code(), Field: "embedding", Reason: fmt.Sprintf(
-			"space %q has no embedder, its vectors come from clients: send an embedding", u.from.Space)}
+		return &memory.Rejection{Code: fault.InvalidArgument.Code(), Field: "embedding", Reason: fmt.Sprintf(
+			"there is no vector, and space %q has no embedder: its vectors come from clients", u.from.Space)}
 	case by != "" && by != d.embedder:
 		return &memory.Rejection{Code: fault.FailedPrecondition.Code(), Field: "content", Reason: fmt.Sprintf(
 			"space %q has its vectors from embedder %q, this server has %q", u.from.Space, d.embedder, by)}

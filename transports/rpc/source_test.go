@@ -17,6 +17,7 @@ import (
 
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 	"github.com/engram-stream/engram/proto/gen/engram/v1/engramv1connect"
 	"github.com/engram-stream/engram/transports"
@@ -33,13 +34,20 @@ func (i inlet) Offer(_ context.Context, o graph.Offer[session.Incoming]) error {
 	return err
 }
 
+// noEmbedding is a server without an embedder.
+type noEmbedding struct{}
+
+func (noEmbedding) Embedder() memory.Embedder { return nil }
+
 // serve answers with an rpc source on a loopback port.
 func serve(t *testing.T, i inlet, protocols ...string) (*httptest.Server, *transports.Hub) {
 	t.Helper()
 	hub := transports.NewHub()
 	source := &Source{
 		config: Config{Protocols: protocols}, hub: hub,
-		services: transports.Services{Inlet: i, Logger: slog.New(slog.DiscardHandler)},
+		services: transports.Services{
+			Inlet: i, Logger: slog.New(slog.DiscardHandler), Embedding: graph.NewHandle[transports.Embedding](noEmbedding{}),
+		},
 	}
 	server := httptest.NewUnstartedServer(source.Handler(Options{
 		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 8, Calls: 2, AnswerBytes: 1 << 20, RecallLimit: 10},

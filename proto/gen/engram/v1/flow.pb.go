@@ -148,7 +148,8 @@ const (
 	Nack_REASON_SEQUENCE_GAP Nack_Reason = 2
 	// More was sent than Credit allowed. Going on so ends the stream.
 	Nack_REASON_CREDIT_EXCEEDED Nack_Reason = 3
-	// The space cannot be written: the disk is full or failed. Recalls still work.
+	// The space cannot be written: the disk is full or failed, or what embeds its texts cannot be reached. Recalls still
+	// work.
 	Nack_REASON_STORAGE_UNAVAILABLE Nack_Reason = 4
 )
 
