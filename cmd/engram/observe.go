@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,20 +23,48 @@ const (
 )
 
 func newObserveCommand(env *environment) *cobra.Command {
+	var f observeFlags
 	cmd := &cobra.Command{
-		Use: "observe SPACE FILE", Short: "Stream a file of observations into a space",
+		Use: "observe SPACE (FILE | --text TEXT)", Short: "Stream a file of observations, or text, into a space",
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
-			"FILE is JSONL (.jsonl, .ndjson), images in MNIST's format (idx3-ubyte), either with .gz, or - for JSONL from\n" +
-			"standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
+			"FILE is JSONL (.jsonl, .ndjson), text (.txt, a memory a line, named by file and line), images in MNIST's format\n" +
+			"(idx3-ubyte), each with .gz or without, or - for JSONL from standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
 			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Images are named by file and number\n" +
-			"from 0: t10k-images-00017. What has an id that is known replaces it.",
-		Example: "  engram observe notes notes.jsonl\n" +
+			"from 0: t10k-images-00017. What has an id that is known replaces it.\n\n" +
+			"What has content and no embedding gets one on the server, by the space's embedder: see engram spaces. The built-in\n" +
+			"one, lexical, matches words and spellings, not meaning.",
+		Example: "  engram observe diary --text 'likes green tea'\n  engram observe notes notes.jsonl\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
-		Args: args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, a []string) error { return observe(cmd.Context(), env, a[0], a[1]) },
+		Args: args(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			f.given = cmd.Flags().Changed("text")
+			return observe(cmd.Context(), env, a[0], &f, a[1:])
+		},
 	}
 	env.addAddress(cmd)
+	cmd.Flags().StringVar(&f.text, "text", "", `observe this text as one memory, or with "-" each line of standard input`)
 	return cmd
+}
+
+type observeFlags struct {
+	text  string
+	given bool
+}
+
+// open opens what is to be observed, and names it.
+func (f *observeFlags) open(env *environment, files []string) (input *dataset.Input, name string, err error) {
+	switch {
+	case f.given == (len(files) == 1):
+		return nil, "", usageError("give a file or --text, one of them (see: engram observe --help)")
+	case !f.given:
+		input, err = dataset.Open(files[0], env.stdin)
+		return input, files[0], err
+	case f.text == dataset.Stdin:
+		return dataset.Lines("stdin", env.stdin), dataset.Stdin, nil
+	case strings.TrimSpace(f.text) == "":
+		return nil, "", usageError("--text: there is nothing in it")
+	}
+	return dataset.One(dataset.Row{Content: f.text}), "--text", nil
 }
 
 type observeReport struct {
@@ -56,11 +85,11 @@ type rejectionJSON struct {
 	Reason string `json:"reason"`
 }
 
-func observe(ctx context.Context, env *environment, space, file string) error {
+func observe(ctx context.Context, env *environment, space string, f *observeFlags, files []string) error {
 	if err := checkSpace(space); err != nil {
 		return err
 	}
-	input, err := dataset.Open(file, env.stdin)
+	input, name, err := f.open(env, files)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
@@ -70,7 +99,7 @@ func observe(ctx context.Context, env *environment, space, file string) error {
 		return err
 	}
 	defer c.Close()
-	feed := newFeed(env, input, file)
+	feed := newFeed(env, input, name)
 	session, err := c.Open(ctx, space, client.SessionOptions{OnEvent: feed.event})
 	if err != nil {
 		return err
