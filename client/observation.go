@@ -13,7 +13,8 @@ import (
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
-// Observation is one thing to remember: a vector, and what it stands for. It is copied before the call returns; the
+// Observation is one thing to remember: a vector, and what it stands for; or a text alone, of which the server makes the
+// vector. It is copied before the call returns; the
 // caller may use its slices and maps again.
 type Observation struct {
 	// ID names the memory, at most 128 bytes. Observing the same ID again replaces it. Empty: the server derives one
@@ -24,7 +25,8 @@ type Observation struct {
 	// Metadata holds at most 64 values: strings (at most 4 KiB), bools, any integer that fits an int64, floats.
 	Metadata map[string]any
 	// Embedding has as many components as the space's dimension, all finite. The first one stored in a space without
-	// a dimension decides it. Under cosine it must not be all zeros.
+	// a dimension decides it. Under cosine it must not be all zeros. Empty: the server makes it of Content, by the
+	// embedder that the space has, or that the first such text gives it.
 	Embedding []float32
 	// ObservedAt is when it happened, by your clock. The zero time: not said.
 	ObservedAt time.Time

@@ -11,8 +11,10 @@ import (
 
 // Query asks a space for the memories nearest to a vector.
 type Query struct {
-	// Embedding has as many components as the space's dimension.
+	// Embedding has as many components as the space's dimension. Empty, with a Text: made of that.
 	Embedding []float32
+	// Text is what to look for instead of an Embedding, at most 64 KiB of UTF-8, in a space with an embedder.
+	Text string
 	// Limit is how many hits to return at most, 1 to 10,000. 0: 10.
 	Limit int
 	// MinScore leaves out hits below it. nil: no bound.
@@ -51,10 +53,14 @@ type Recall struct {
 	Hits []Hit
 	// Version is the space's version that the answer reflects: everything committed up to it was considered.
 	Version uint64
+	// Embedder names what embedded the query's Text; empty for a query with an Embedding. One that begins with "lexical-"
+	// matches words and spellings, not meaning.
+	Embedder string
 }
 
 // Recall returns the memories of a space nearest to the query. It sees everything that was committed before it.
-// Errors: NotFound without such a space, InvalidArgument for a wrong dimension, ResourceExhausted under overload.
+// Errors: NotFound without such a space, InvalidArgument for a wrong dimension, ResourceExhausted under overload. Of a
+// Text: FailedPrecondition without the space's embedder on the server, Unavailable when that fails for now.
 func (c *Client) Recall(ctx context.Context, space string, q Query) (*Recall, error) {
 	query, err := q.encode()
 	if err != nil {
@@ -64,15 +70,18 @@ func (c *Client) Recall(ctx context.Context, space string, q Query) (*Recall, er
 	if err != nil {
 		return nil, c.failure("recall", err)
 	}
-	return &Recall{Hits: decodeHits(nil, res.Msg.GetHits()), Version: res.Msg.GetSnapshotVersion()}, nil
+	return &Recall{Hits: decodeHits(nil, res.Msg.GetHits()), Version: res.Msg.GetSnapshotVersion(), Embedder: res.Msg.GetEmbedder()}, nil
 }
 
 func (q *Query) encode() (*engramv1.RecallQuery, error) {
 	if q.Limit < 0 {
 		return nil, invalid("Limit", "%d is negative", q.Limit)
 	}
+	if err := checkText("Text", q.Text); err != nil {
+		return nil, err
+	}
 	return &engramv1.RecallQuery{
-		EmbeddingF32: encodeVector(q.Embedding), Limit: uint32(min(q.Limit, 1<<31)), MinScore: q.MinScore, Exact: q.Exact,
+		Text: q.Text, EmbeddingF32: encodeVector(q.Embedding), Limit: uint32(min(q.Limit, 1<<31)), MinScore: q.MinScore, Exact: q.Exact,
 		IncludeContent: q.IncludeContent, IncludeEmbedding: q.IncludeEmbedding,
 	}, nil
 }

@@ -33,11 +33,15 @@ func (m Metric) String() string {
 	return fmt.Sprintf("metric(%d)", uint8(m))
 }
 
-// Space is a set of memories with one dimension and one metric. To make one, set Name, Dimension and Metric.
+// Space is a set of memories with one dimension and one metric. To make one, set Name, Dimension and Metric; for texts,
+// Name and Embedder.
 type Space struct {
 	Name      string // 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit
 	Dimension int    // 1 to 4096
 	Metric    Metric
+	// Embedder names what makes vectors of texts here; empty: vectors come from clients. To make a space, the server's own
+	// by its kind, "lexical", or as ListSpaces tells it.
+	Embedder string
 
 	CreatedAt time.Time
 	Memories  uint64 // how many it holds
@@ -45,13 +49,14 @@ type Space struct {
 }
 
 // CreateSpace makes a space before its first write, to choose its metric. It is no error if the space exists with the
-// same dimension and metric; with others it is AlreadyExists.
+// same dimension, metric and embedder; with others it is AlreadyExists.
 func (c *Client) CreateSpace(ctx context.Context, space Space) (*Space, error) {
 	if space.Dimension < 0 {
 		return nil, invalid("Dimension", "%d is negative", space.Dimension)
 	}
 	res, err := c.admin.CreateSpace(ctx, connect.NewRequest(&engramv1.CreateSpaceRequest{Space: &engramv1.Space{
 		Name: space.Name, Dimension: uint32(min(space.Dimension, 1<<31)), Metric: engramv1.Metric(max(space.Metric, Cosine)),
+		Embedder: space.Embedder,
 	}}))
 	if err != nil {
 		return nil, c.failure("create space", err)
@@ -83,7 +88,7 @@ func (c *Client) DeleteSpace(ctx context.Context, name string) error {
 
 func decodeSpace(s *engramv1.Space) Space {
 	out := Space{
-		Name: s.GetName(), Dimension: int(s.GetDimension()), Metric: Metric(s.GetMetric()),
+		Name: s.GetName(), Dimension: int(s.GetDimension()), Metric: Metric(s.GetMetric()), Embedder: s.GetEmbedder(),
 		Memories: s.GetMemories(), Version: s.GetCommittedVersion(),
 	}
 	if t := s.GetCreatedAt(); t != nil {

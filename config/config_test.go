@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func TestLoadWithoutAFileIsTheDefault(t *testing.T) {
 	p, _, err := Load("", fakeKinds())
 	require.NoError(t, err)
 	assert.Equal(t, "127.0.0.1:7320", p.Listen)
-	assert.Len(t, p.Spec.Nodes, 10)
+	assert.Len(t, p.Spec.Nodes, 11)
 }
 
 func TestLoadSaysWhichFileIsMissingAndWhatToDo(t *testing.T) {
@@ -88,6 +89,10 @@ func TestDefaults(t *testing.T) {
 		Version: 1, Listen: "127.0.0.1:7320", Data: "./data",
 		Budget: Budget{100000, 512 << 20},
 		Recall: Recall{2, 256, 10000, 256 << 20},
+		Embed: Embed{
+			Kind: "lexical", Batch: 64, BatchBytes: 256 << 10, Concurrency: 4, Timeout: 10 * time.Second, Tries: 4,
+			Cache: EmbedCache{10000, 64 << 20},
+		},
 		Limits: Limits{4096, 1024, 8 << 20, 100000},
 
 		Telemetry: Telemetry{Metrics: "/metrics", Traces: Traces{Sample: 0.01}},

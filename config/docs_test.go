@@ -19,7 +19,7 @@ func TestTheExamplesOfTheGuideLoad(t *testing.T) {
 	text, err := os.ReadFile(guide)
 	require.NoError(t, err)
 	examples := example.FindAllSubmatch(text, -1)
-	require.Len(t, examples, 4)
+	require.Len(t, examples, 5)
 	for _, e := range examples {
 		p, _ := Parse("pipeline.yaml", e[1], fakeKinds(), nil)
 		assert.Equal(t, string(e[2]), found(Check(p, fakeKinds())), "%s", e[1])

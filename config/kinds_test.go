@@ -27,6 +27,9 @@ type (
 		SlowDownAt float64 `yaml:"slow_down_at"`
 		RejectAt   float64 `yaml:"reject_at"`
 	}
+	fakeEmbed struct {
+		Workers int `yaml:"workers"`
+	}
 	fakeCoalesce struct {
 		Above   float64       `yaml:"above"`
 		Items   [2]int        `yaml:"items"`
@@ -108,6 +111,7 @@ func fakeKinds() *graph.Registry {
 	registerFake[fakeSequence, op, op](r, "sequence", graph.Traits{Fused: true, Ordered: true},
 		fakeSequence{Gap: "nack", DetachTTL: time.Hour, MaxDetached: 10})
 	graph.Register(r, "admit", graph.Doc{Traits: graph.Traits{Fused: true, Charges: true}}, fakeAdmit{0.8, 0.9}, buildAdmit)
+	registerFake[fakeEmbed, op, op](r, "embed", graph.Traits{Ordered: true}, fakeEmbed{Workers: 4})
 	graph.Register(r, "coalesce", graph.Doc{}, fakeCoalesce{0.5, [2]int{10, 100}, time.Millisecond},
 		func(c fakeCoalesce, _ graph.Deps) (graph.Stage[op, op], error) { return holding{most: c.Items[1]}, nil })
 	graph.Register(r, "shard", graph.Doc{Traits: graph.Traits{Fused: true, Partitions: true}}, fakeShard{By: "space", Workers: 2},

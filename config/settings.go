@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/engram-stream/engram/graph"
 )
@@ -22,6 +23,7 @@ type Settings struct {
 	Data   string `yaml:"data"`
 	Budget Budget `yaml:"budget"`
 	Recall Recall `yaml:"recall"`
+	Embed  Embed  `yaml:"embed"`
 	Limits Limits `yaml:"limits"`
 
 	Telemetry Telemetry `yaml:"telemetry"`
@@ -131,6 +133,7 @@ func (s *Settings) check(report func(path, message, hint string)) {
 	between(report, "recall.queue", s.Recall.Queue, 0, maxQueue)
 	between(report, "recall.max_limit", s.Recall.MaxLimit, 1, maxHits)
 	between(report, "recall.answer_bytes", s.Recall.AnswerBytes, minAnswerBytes, maxBudgetBytes)
+	s.Embed.check(report)
 	between(report, "limits.streams", s.Limits.Streams, 1, maxStreams)
 	between(report, "limits.calls", s.Limits.Calls, 1, maxCalls)
 	between(report, messageBytes, s.Limits.MessageBytes, minMessageBytes, maxMessageBytes)
@@ -170,7 +173,7 @@ func collectorProblem(address string) string {
 	return ""
 }
 
-func between[T int | float64 | graph.ByteSize](report func(path, message, hint string), path string, is, low, high T) {
+func between[T int | float64 | time.Duration | graph.ByteSize](report func(path, message, hint string), path string, is, low, high T) {
 	if is < low || is > high {
 		report(path, fmt.Sprintf("%v is out of range", is), fmt.Sprintf("from %v to %v", low, high))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/engram-stream/engram/stages/admit"
 	"github.com/engram-stream/engram/stages/coalesce"
 	"github.com/engram-stream/engram/stages/decode"
+	"github.com/engram-stream/engram/stages/embed"
 	"github.com/engram-stream/engram/stages/index"
 	"github.com/engram-stream/engram/stages/journal"
 	"github.com/engram-stream/engram/stages/notify"
@@ -19,6 +20,7 @@ func Register(r *graph.Registry) {
 		decode.Register,
 		sequence.Register,
 		admit.Register,
+		embed.Register,
 		coalesce.Register,
 		shard.Register,
 		journal.Register,

@@ -14,7 +14,7 @@ import (
 func TestEveryKind(t *testing.T) {
 	r := graph.NewRegistry()
 	stages.Register(r)
-	for _, name := range []string{"decode", "sequence", "admit", "coalesce", "shard", "journal", "index", "notify"} {
+	for _, name := range []string{"decode", "sequence", "admit", "embed", "coalesce", "shard", "journal", "index", "notify"} {
 		kind := r.Lookup(graph.RoleStage, name)
 		require.NotNil(t, kind, name)
 		assert.NotEmpty(t, kind.Doc.Summary, name)
@@ -30,7 +30,7 @@ func TestEveryKind(t *testing.T) {
 func TestTheChainFits(t *testing.T) {
 	r := graph.NewRegistry()
 	stages.Register(r)
-	chain := []string{"decode", "sequence", "admit", "coalesce", "shard", "journal", "index", "notify"}
+	chain := []string{"decode", "sequence", "admit", "embed", "coalesce", "shard", "journal", "index", "notify"}
 	for i, name := range chain[1:] {
 		before := r.Lookup(graph.RoleStage, chain[i])
 		assert.Equal(t, before.Out, r.Lookup(graph.RoleStage, name).In, "%s after %s", name, before.Name)

@@ -11,16 +11,17 @@ import (
 
 // CreateSpace makes a space. The request's rules have been checked; what the server sets is not read.
 func (s *Server) CreateSpace(ctx context.Context, r *engramv1.CreateSpaceRequest) (*engramv1.CreateSpaceResponse, error) {
-	if r.GetSpace().GetEmbedder() != "" {
-		return nil, unbuilt("space.embedder")
-	}
 	metric := memory.Metric(r.GetSpace().GetMetric())
 	if metric == 0 {
 		metric = memory.Cosine
 	}
-	space, err := s.Journal.Get().CreateSpace(ctx, memory.Space{
-		Name: r.GetSpace().GetName(), Dimension: int(r.GetSpace().GetDimension()), Metric: metric,
-	})
+	want := memory.Space{
+		Name: r.GetSpace().GetName(), Dimension: int(r.GetSpace().GetDimension()), Metric: metric, Embedder: r.GetSpace().GetEmbedder(),
+	}
+	if err := s.settleEmbedder(ctx, &want); err != nil {
+		return nil, err
+	}
+	space, err := s.Journal.Get().CreateSpace(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (s *Server) stats(t session.Tally) *engramv1.GetStatsResponse {
 func (s *Server) spaceToWire(space memory.Space) *engramv1.Space {
 	alive, at := s.Index.Get().Memories(space.Name)
 	return &engramv1.Space{
-		Name: space.Name, Dimension: uint32(space.Dimension), Metric: engramv1.Metric(space.Metric),
+		Name: space.Name, Dimension: uint32(space.Dimension), Metric: engramv1.Metric(space.Metric), Embedder: space.Embedder,
 		CreatedAt: timeToWire(space.CreatedAt), Memories: alive, CommittedVersion: uint64(at),
 	}
 }

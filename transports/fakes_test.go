@@ -266,6 +266,7 @@ type index struct {
 	waited []memory.Version
 	// unpublished is what WaitPublished fails with
 	unpublished error
+	feed        memory.Feed // nil: no such space
 }
 
 func (x *index) Recall(ctx context.Context, _ string, q memory.Query) (memory.Result, error) {
@@ -282,6 +283,13 @@ func (x *index) List(context.Context, string, memory.Version, int, bool, memory.
 
 func (x *index) Match(_ context.Context, _ string, f *memory.Forget) (uint64, error) {
 	return uint64(len(f.IDs)), nil
+}
+
+func (x *index) Feed(space string) (memory.Feed, error) {
+	if x.feed == nil {
+		return nil, fault.New(fault.NotFound, "space %q does not exist", space)
+	}
+	return x.feed, nil
 }
 
 func (x *index) WaitPublished(_ context.Context, _ string, v memory.Version) error {
@@ -331,9 +339,15 @@ func newHarness() *harness {
 	h.Server = NewServer(NewHub(), Services{
 		Inlet: h.pipeline, Logger: slog.New(slog.DiscardHandler),
 		Admission: graph.NewHandle[Admission](h.gauge), Journal: graph.NewHandle[Journal](h.journal), Index: graph.NewHandle[Index](h.index),
+		Embedding: graph.NewHandle[Embedding](noEmbedding{}),
 	}, Limits{MessageBytes: 1 << 20, Streams: 4, Calls: 8, AnswerBytes: 1 << 20, RecallLimit: 1000}, nil)
 	return h
 }
+
+// noEmbedding is a server without an embedder.
+type noEmbedding struct{}
+
+func (noEmbedding) Embedder() memory.Embedder { return nil }
 
 var errAborted = errors.New("aborted")
 

@@ -14,8 +14,10 @@ import (
 )
 
 // receiveHello waits for the first frame, which must be a Hello that keeps the rules.
-func receiveHello(conn Conn) (*engramv1.Hello, error) {
+func receiveHello(ctx context.Context, conn Conn) (*engramv1.Hello, error) {
 	var late atomic.Bool
+	stop := context.AfterFunc(ctx, conn.CloseRead) // the deadline that the client gave the call may be sooner
+	defer stop()
 	timer := time.AfterFunc(helloTimeout, func() { late.Store(true); conn.CloseRead() })
 	defer timer.Stop()
 	frame, err := conn.Recv()
@@ -23,6 +25,8 @@ func receiveHello(conn Conn) (*engramv1.Hello, error) {
 	case late.Load():
 		return nil, fault.New(fault.DeadlineExceeded, "no Hello within %v", helloTimeout).WithField("hello").
 			WithHint("send Hello as the first frame")
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case err != nil:
 		return nil, err
 	}

@@ -19,14 +19,16 @@ type Hub struct {
 	total    session.Counters
 	calls    atomic.Int64 // unary calls at work, those of operators not counted
 	admin    atomic.Int64 // and those
+	texts    atomic.Int64 // recalls whose text is being embedded
 	answers  atomic.Int64 // bytes that answers hold; see hold
 
 	mu      sync.Mutex
-	live    map[string]*stream   // guarded by mu: the stream that serves a session, by session id
-	streams map[*stream]struct{} // guarded by mu: every stream past its Hello, fenced ones included
-	open    int                  // guarded by mu: streams from their first byte on
-	leaving bool                 // guarded by mu: no new streams
-	empty   chan struct{}        // guarded by mu: closed when open reaches 0 while leaving; nil before
+	live    map[string]*stream    // guarded by mu: the stream that serves a session, by session id
+	streams map[*stream]struct{}  // guarded by mu: every stream past its Hello, fenced ones included
+	watches map[*watcher]struct{} // guarded by mu
+	open    int                   // guarded by mu: streams from their first byte on
+	leaving bool                  // guarded by mu: no new streams
+	empty   chan struct{}         // guarded by mu: closed when open reaches 0 while leaving; nil before
 
 	tallyMu sync.Mutex
 	tallies map[string]*session.Counters // guarded by tallyMu: by space
@@ -36,7 +38,7 @@ type Hub struct {
 func NewHub() *Hub {
 	return &Hub{
 		instance: randomID("i"),
-		live:     map[string]*stream{}, streams: map[*stream]struct{}{},
+		live:     map[string]*stream{}, streams: map[*stream]struct{}{}, watches: map[*watcher]struct{}{},
 		tallies: map[string]*session.Counters{},
 	}
 }
@@ -103,6 +105,9 @@ func (h *Hub) Leave(ctx context.Context) int {
 	for st := range h.streams {
 		st.leave(errShutdown())
 	}
+	for w := range h.watches {
+		w.leave(errStopped())
+	}
 	empty := make(chan struct{})
 	if h.open == 0 {
 		close(empty)
@@ -132,6 +137,24 @@ func (h *Hub) enter(limit int) error {
 	}
 	h.open++
 	return nil
+}
+
+// enterWatch is enter for a watch, which the end of the server ends.
+func (h *Hub) enterWatch(w *watcher, limit int) error {
+	if err := h.enter(limit); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watches[w] = struct{}{}
+	return nil
+}
+
+func (h *Hub) exitWatch(w *watcher) {
+	h.mu.Lock()
+	delete(h.watches, w)
+	h.mu.Unlock()
+	h.exit()
 }
 
 func (h *Hub) exit() {

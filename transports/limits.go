@@ -22,9 +22,11 @@ const (
 	statsPatience     = 100 * time.Millisecond // the most that GetStats waits for verdicts on what was received before it
 	statsInterval     = time.Millisecond       // between looks
 	answersRetry      = 250 * time.Millisecond // what a recall is told that finds no room for its answer
+	textsRetry        = 250 * time.Millisecond // what a recall is told that finds too many texts being embedded
 	callsRetry        = 100 * time.Millisecond // what a call is told that found too many at work
 	shutdownReconnect = time.Second            // what GoAway tells a client to wait at a shutdown
 
+	maxTextRecalls       = 256     // recalls whose text is being embedded, over all clients
 	maxAdminCalls        = 64      // unary calls of operators at work, beside Limits.Calls
 	maxConcurrentRecalls = 16      // on one stream
 	maxQueuedHits        = 4096    // hits waiting for a stream's writer
@@ -35,7 +37,8 @@ const (
 	maxViolations        = 8       // of a request that are told
 	maxTraceparent       = 55      // bytes of a W3C traceparent
 
-	maxPageSize      = 1000 // spaces, sessions or memories, in a page
+	maxWatchLag      = 1 << 16 // versions that a watcher may fall behind once it has caught up
+	maxPageSize      = 1000    // spaces, sessions or memories, in a page
 	defaultPageSize  = 100
 	maxTalliedSpaces = 100_000 // spaces with verdict counts of their own; beyond, only the totals count them
 )

@@ -25,13 +25,21 @@ func (s *Server) Recall(ctx context.Context, r *engramv1.RecallRequest) (*engram
 	}
 	return &engramv1.RecallResponse{
 		Hits: hitsToWire(result.Hits), SnapshotVersion: uint64(result.Snapshot), GraphedVersion: uint64(result.Graphed),
+		Embedder: result.Embedder,
 	}, nil
 }
 
-// recall asks the index, measured.
+// recall asks the index, measured; a text is embedded first.
 func (s *Server) recall(ctx context.Context, space string, query memory.Query) (result memory.Result, err error) {
 	err = s.recalls.Measure(ctx, func(ctx context.Context) error {
+		by := ""
+		if query.Vector == nil {
+			if query.Vector, by, err = s.embedQuery(ctx, space, query.Text); err != nil {
+				return err
+			}
+		}
 		result, err = s.Index.Get().Recall(ctx, space, query)
+		result.Embedder = by
 		return err
 	})
 	return result, err

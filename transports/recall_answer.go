@@ -40,6 +40,7 @@ func (a *recallAnswer) started(result memory.Result) *engramv1.RecallStarted {
 	a.scanned = result.Scanned
 	return &engramv1.RecallStarted{
 		RecallId: a.id, SnapshotVersion: uint64(result.Snapshot), GraphedVersion: uint64(result.Graphed),
+		Embedder: result.Embedder,
 	}
 }
 

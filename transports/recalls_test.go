@@ -133,7 +133,7 @@ func TestRecallErrorsStayInTheirRecall(t *testing.T) {
 		"infinite":    {query(func(q *engramv1.RecallQuery) { q.Embedding[1] = float32(math.Inf(1)) }), fault.InvalidArgument, "component 1"},
 		"limit, rule": {query(func(q *engramv1.RecallQuery) { q.Limit = 10001 }), fault.InvalidArgument, "limit"},
 		"limit, ours": {query(func(q *engramv1.RecallQuery) { q.Limit = 1001 }), fault.InvalidArgument, "1000"},
-		"text":        {query(func(q *engramv1.RecallQuery) { q.Text = "hi" }), fault.Unimplemented, "query.text"},
+		"and a text":  {query(func(q *engramv1.RecallQuery) { q.Text = "hi" }), fault.InvalidArgument, "both a text and a vector"},
 		"at_version":  {query(func(q *engramv1.RecallQuery) { q.AtVersion = 4 }), fault.Unimplemented, "query.at_version"},
 		"explain":     {query(func(q *engramv1.RecallQuery) { q.Explain = true }), fault.Unimplemented, "query.explain"},
 		"after":       {query(func(q *engramv1.RecallQuery) { q.AfterSequence = 1 }), fault.Unimplemented, "query.after_sequence"},

@@ -66,7 +66,7 @@ func (s *Server) Flow(ctx context.Context, conn Conn) (err error) {
 }
 
 func (s *Server) flow(ctx context.Context, conn Conn) error {
-	hello, err := receiveHello(conn)
+	hello, err := receiveHello(ctx, conn)
 	if err != nil {
 		return err
 	}

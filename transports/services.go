@@ -41,6 +41,8 @@ type Index interface {
 		page []memory.Hit, last memory.Version, more bool, err error)
 	// Match counts the memories that a forget would remove now.
 	Match(ctx context.Context, space string, forget *memory.Forget) (uint64, error)
+	// Feed returns what happens in a space, for who watches it.
+	Feed(space string) (memory.Feed, error)
 	WaitPublished(ctx context.Context, space string, version memory.Version) error
 	Memories(space string) (alive uint64, at memory.Version)
 	Published(space string) memory.Version
@@ -51,12 +53,18 @@ type Admission interface {
 	Pressure() session.Pressure
 }
 
+// Embedding knows what embeds on this server; nil: nothing does. Safe for concurrent use.
+type Embedding interface {
+	Embedder() memory.Embedder
+}
+
 // Services is what a transport's source end is built from; see NewServices.
 type Services struct {
 	Inlet     graph.Inlet[session.Incoming]
 	Admission *graph.Handle[Admission]
 	Journal   *graph.Handle[Journal]
 	Index     *graph.Handle[Index]
+	Embedding *graph.Handle[Embedding]
 	Logger    *slog.Logger
 }
 
@@ -65,5 +73,6 @@ func NewServices(d graph.Deps, inlet graph.Inlet[session.Incoming]) Services {
 	return Services{
 		Inlet: inlet, Logger: d.Logger,
 		Admission: graph.Use[Admission](d), Journal: graph.Use[Journal](d), Index: graph.Use[Index](d),
+		Embedding: graph.Use[Embedding](d),
 	}
 }

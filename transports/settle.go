@@ -48,7 +48,11 @@ func overloaded(r *session.Refusal) error {
 		said := *f
 		return said.WithRetryAfter(r.Retry)
 	}
-	return fault.New(fault.ResourceExhausted, "the queue is %.0f %% full; nothing of this was stored", 100*r.Fill).
+	why := "there is no room"
+	if r.Cause != nil { // such as a batch that never fits: its client has to know the sizes
+		why = r.Cause.Error()
+	}
+	return fault.New(fault.ResourceExhausted, "%s, with %.0f %% of the queue in use; nothing of this was stored", why, 100*r.Fill).
 		WithReason("QUEUE_FULL").WithRetryAfter(r.Retry).WithHint("send it again after the time given")
 }
 

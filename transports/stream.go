@@ -82,6 +82,9 @@ func (st *stream) serve(welcome *engramv1.Welcome) error {
 	st.guard(func() { goodbye, err = st.read() })
 	st.work.finish() // the reader's count: nothing more begins
 	if err != nil {
+		if st.ctx.Err() != nil { // the read was ended for it, and says no more than that it timed out
+			err = context.Cause(st.ctx)
+		}
 		st.reason.CompareAndSwap(nil, &err)
 		st.recalls.stopAll(err)
 	}
@@ -144,7 +147,7 @@ func (st *stream) observe(b *engramv1.ObserveBatch) error {
 	if err := checkBatch(b); err != nil {
 		return err
 	}
-	offer := observeOffer(st.att, b.GetFirstSequence(), b.GetObservations(), time.Now(), st.settler)
+	offer := observeOffer(st.att, b.GetFirstSequence(), b.GetObservations(), st.server.textBytes(), time.Now(), st.settler)
 	st.settler.offering(len(offer.Items))
 	ctx := telemetry.Extract(st.ctx, b.GetTraceparent(), "")
 	_ = st.server.Inlet.Offer(ctx, offer) // its error is in the outcomes that the settler gets

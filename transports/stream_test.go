@@ -127,6 +127,24 @@ func TestNoHelloInTime(t *testing.T) {
 	})
 }
 
+func TestADeadlineOfTheClientsIsKept(t *testing.T) {
+	for name, frames := range map[string][]*engramv1.MemoryFlowRequest{"before Hello": nil, "after it": {helloFrame("faces")}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				w := newHarness().dial(ctx)
+				began := time.Now()
+				for _, frame := range frames {
+					w.in <- frame
+				}
+				require.ErrorIs(t, <-w.result, context.DeadlineExceeded)
+				assert.Equal(t, time.Second, time.Since(began))
+			})
+		})
+	}
+}
+
 func TestFramesThatEndTheStream(t *testing.T) {
 	empty := &engramv1.MemoryFlowRequest{}
 	big := make([]string, memory.MaxBatch+1)

@@ -23,7 +23,7 @@ func (s *Server) Observe(ctx context.Context, r *engramv1.ObserveRequest) (*engr
 		return nil, unbuilt("ack_level GRAPHED").WithField("ack_level")
 	}
 	c := s.newCall("observe", r.GetSpace(), r.GetRequestId())
-	receipt, err := c.run(ctx, observeOffer(c.att, 1, r.GetObservations(), time.Now(), c))
+	receipt, err := c.run(ctx, observeOffer(c.att, 1, r.GetObservations(), s.textBytes(), time.Now(), c))
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +142,9 @@ func refused(r *session.Refusal) error {
 	switch {
 	case r.Verdict == session.Nacked && r.Nack == session.NackResourceExhausted:
 		return overloaded(r)
+	case r.Verdict == session.Nacked && fault.KindOf(r) == fault.Unavailable: // a stage says what it waited for
+		said := *fault.As(r)
+		return said.WithRetryAfter(r.Retry).WithHint("a retry with the same request_id stores it once; %s", said.Hint)
 	case r.Verdict == session.Nacked:
 		return fault.Wrap(fault.StorageUnavailable, r, "the journal did not take it").WithReason("STORAGE_UNAVAILABLE").
 			WithRetryAfter(r.Retry).WithHint("nothing of this is acknowledged; a retry with the same request_id stores it once")

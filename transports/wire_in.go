@@ -22,8 +22,9 @@ const itemOverhead = 256
 const idOverhead = 16
 
 // observeOffer translates observations numbered from first on. What cannot be translated goes on as malformed, since
-// it consumes its number. Slices, strings and maps of the messages are shared, not copied.
-func observeOffer(from *session.Attachment, first uint64, observations []*engramv1.Observation, received time.Time, settler graph.Settler) graph.Offer[session.Incoming] {
+// it consumes its number. Slices, strings and maps of the messages are shared, not copied. textBytes is what the vector of
+// one without will weigh.
+func observeOffer(from *session.Attachment, first uint64, observations []*engramv1.Observation, textBytes int, received time.Time, settler graph.Settler) graph.Offer[session.Incoming] {
 	offer := graph.Offer[session.Incoming]{
 		Items:   make([]session.Incoming, len(observations)),
 		Bytes:   make([]int32, len(observations)),
@@ -34,7 +35,7 @@ func observeOffer(from *session.Attachment, first uint64, observations []*engram
 			From: from, Sequence: first + uint64(i), Received: received, EndOfFrame: i == len(observations)-1,
 		}
 		offer.Items[i].Observe, offer.Items[i].Malformed = observationFromWire(o)
-		offer.Bytes[i] = weight(o)
+		offer.Bytes[i] = weight(o, textBytes)
 	}
 	return offer
 }
@@ -119,8 +120,11 @@ func timeFromWire(t *timestamppb.Timestamp) time.Time {
 }
 
 // weight is what an observation holds in memory until it is durable and published, in bytes.
-func weight(o *engramv1.Observation) int32 {
+func weight(o *engramv1.Observation, textBytes int) int32 {
 	bytes := itemOverhead + len(o.GetMemoryId()) + len(o.GetContent()) + 4*len(o.GetEmbedding()) + len(o.GetEmbeddingF32())
+	if len(o.GetEmbedding()) == 0 && len(o.GetEmbeddingF32()) == 0 {
+		bytes += textBytes
+	}
 	for key, value := range o.GetMetadata() {
 		bytes += len(key) + len(value.GetStringValue()) + itemOverhead/8
 	}
@@ -132,12 +136,12 @@ func queryFromWire(q *engramv1.RecallQuery, limit int) (memory.Query, error) {
 	if err := unbuiltQuery(q); err != nil {
 		return memory.Query{}, err
 	}
-	vector, err := vectorFromWire(q.GetEmbedding(), q.GetEmbeddingF32())
+	vector, err := queryVector(q)
 	if err != nil {
 		return memory.Query{}, err
 	}
 	out := memory.Query{
-		Vector: vector, Limit: int(q.GetLimit()), MinScore: q.MinScore,
+		Vector: vector, Text: q.GetText(), Limit: int(q.GetLimit()), MinScore: q.MinScore,
 		IncludeContent: q.GetIncludeContent(), IncludeEmbedding: q.GetIncludeEmbedding(),
 	}
 	if out.Limit == 0 {
@@ -147,6 +151,17 @@ func queryFromWire(q *engramv1.RecallQuery, limit int) (memory.Query, error) {
 		return memory.Query{}, badQuery("limit", "%d hits asked for, the most is %d", out.Limit, limit)
 	}
 	return out, nil
+}
+
+// queryVector returns the query's vector; nil where it has a text instead.
+func queryVector(q *engramv1.RecallQuery) ([]float32, error) {
+	if q.GetText() == "" {
+		return vectorFromWire(q.GetEmbedding(), q.GetEmbeddingF32())
+	}
+	if len(q.GetEmbedding()) > 0 || len(q.GetEmbeddingF32()) > 0 {
+		return nil, badQuery("text", "the query has both a text and a vector").WithHint("send one of them")
+	}
+	return nil, nil
 }
 
 func unbuiltQuery(q *engramv1.RecallQuery) error {
@@ -161,8 +176,6 @@ func unbuiltQuery(q *engramv1.RecallQuery) error {
 		return unbuilt("query.after_sequence")
 	case q.GetMaxWait() != nil:
 		return unbuilt("query.max_wait")
-	case q.GetText() != "":
-		return unbuilt("query.text")
 	case q.GetExplain():
 		return unbuilt("query.explain")
 	}
@@ -179,7 +192,7 @@ func vectorFromWire(list []float32, packed []byte) ([]float32, error) {
 	case len(list) > 0 && len(packed) > 0:
 		return nil, badQuery("embedding", "embedding and embedding_f32 are both set").WithHint("send one of them")
 	case len(list) == 0 && len(packed) == 0:
-		return nil, badQuery("embedding", "the query has no vector").WithHint("send embedding or embedding_f32")
+		return nil, badQuery("embedding", "the query has no vector and no text").WithHint("send embedding, embedding_f32, or text")
 	case len(packed)%4 != 0:
 		return nil, badQuery("embedding_f32", "%d bytes are no whole number of float32", len(packed))
 	}

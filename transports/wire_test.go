@@ -153,7 +153,7 @@ func TestWhatTheRulesDoNotSay(t *testing.T) {
 
 func TestOffersNumberAndWeighTheirItems(t *testing.T) {
 	from := &session.Attachment{}
-	offer := observeOffer(from, 41, observeFrame(0, "a", "bb").GetObserve().GetObservations(), time.Now(), nil)
+	offer := observeOffer(from, 41, observeFrame(0, "a", "bb").GetObserve().GetObservations(), 0, time.Now(), nil)
 	require.Len(t, offer.Items, 2)
 	assert.Equal(t, []uint64{41, 42}, []uint64{offer.Items[0].Sequence, offer.Items[1].Sequence})
 	assert.Equal(t, []bool{false, true}, []bool{offer.Items[0].EndOfFrame, offer.Items[1].EndOfFrame})
@@ -184,7 +184,7 @@ func FuzzObservation(f *testing.F) {
 			assert.Len(t, raw.Metadata, len(o.GetMetadata()))
 			assert.Equal(t, o.GetContent(), raw.Content)
 		}
-		assert.Positive(t, weight(o))
+		assert.Positive(t, weight(o, 0))
 	})
 }
 
@@ -193,7 +193,7 @@ func FuzzObservation(f *testing.F) {
 func TestItemsWeighTheirWireBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := observation().Draw(t, "observation")
-		assert.GreaterOrEqual(t, int(weight(o)), proto.Size(o))
+		assert.GreaterOrEqual(t, int(weight(o, 0)), proto.Size(o))
 		id := text(memory.MaxMemoryID).Draw(t, "id")
 		target := &engramv1.ForgetTarget{MemoryIds: slices.Repeat([]string{id}, rapid.IntRange(1, memory.MaxForgetIDs).Draw(t, "ids"))}
 		offer := forgetOffer(&session.Attachment{}, 1, target, time.Now(), nil)

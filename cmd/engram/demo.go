@@ -30,7 +30,7 @@ func newDemoCommand(env *environment) *cobra.Command {
 		Use: "demo", Short: "Stream 10,000 real vectors into a throw-away server and recall them meanwhile",
 		Long: "demo starts a server with the built-in pipeline on a free loopback port and a temporary folder, streams the\n" +
 			"10,000 test images of Fashion-MNIST over one bidirectional gRPC stream, recalls on that stream while it does,\n" +
-			"and compares recalls with an exact scan of its own.",
+			"and compares recalls with an exact scan of its own. Then it observes a few sentences as text and recalls by text.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), env, keep) },
 	}
@@ -63,7 +63,7 @@ func demo(ctx context.Context, env *environment, keep bool) (err error) {
 			return err
 		}
 		self := invocation(os.Args[0])
-		fmt.Fprintf(env.stderr, demoNext, self, address, address, self, address)
+		fmt.Fprintf(env.stderr, demoNext, self, address, self, address, address, self, address)
 		<-ctx.Done()
 		return nil
 	})
@@ -72,6 +72,7 @@ func demo(ctx context.Context, env *environment, keep bool) (err error) {
 const demoNext = `
 The server goes on until you press Ctrl-C; its folder is deleted then. Try, in another terminal:
 
+  %s recall life --text 'is she afraid of flying?' --limit 3 --address %s
   %s recall fashion --like fashion-00042 --limit 5 --address %s
   curl -s http://%s/engram.v1.AdminService/ListSpaces -H 'content-type: application/json' -d '{}'
   echo '{"id":"mine","content":"my own","embedding":[1,0,0]}' | %s observe mine - --address %s
@@ -122,5 +123,6 @@ func runDemo(ctx context.Context, env *environment, address string, rows []datas
 		return nil, err
 	}
 	d.report.Offered, d.report.Accepted = stats.Offered, stats.Accepted
-	return &d.report, nil
+	d.report.Text, err = runTextDemo(ctx, c)
+	return &d.report, err
 }

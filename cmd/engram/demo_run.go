@@ -48,6 +48,8 @@ type demoReport struct {
 	Accepted      uint64  `json:"accepted"`
 	FinalSequence uint64  `json:"final_sequence"`
 
+	Text *textReport `json:"text"`
+
 	query string
 	hits  []client.Hit
 }
@@ -222,6 +224,7 @@ func (r *demoReport) write(w io.Writer) {
 		rows[i] = []string{fmt.Sprintf("%.4f", h.Score), h.ID, h.Content}
 	}
 	table(w, []string{"SCORE", "MEMORY", "CONTENT"}, rows)
+	r.Text.write(w)
 }
 
 func isNotFound(err error) bool {

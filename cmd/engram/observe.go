@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,29 +24,50 @@ const (
 )
 
 func newObserveCommand(env *environment) *cobra.Command {
-	f := observeFlags{}
+	var f observeFlags
 	cmd := &cobra.Command{
-		Use: "observe SPACE FILE", Short: "Stream a file of observations into a space",
+		Use: "observe SPACE (FILE | --text TEXT)", Short: "Stream a file of observations, or text, into a space",
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
-			"FILE is JSONL (.jsonl, .ndjson), an array of NumPy (.npy: two dimensions of float16, float32 or float64), vectors as\n" +
-			"ANN benchmarks have them (.fvecs, .bvecs), images in MNIST's format (idx3-ubyte), each also with .gz, or - for JSONL\n" +
-			"from standard input. A line of JSONL has the keys of an observation: id, content, metadata, observed_at, confidence,\n" +
-			"and embedding (a list) or embedding_f32 (base64 of little-endian float32). Rows of the others are named by file and\n" +
-			"number from 0: t10k-images-00017. What has an id that is known replaces it.\n\n" +
+			"FILE is JSONL (.jsonl, .ndjson), text (.txt, a memory a line, named by file and line), an array of NumPy (.npy: two\n" +
+			"dimensions of float16, float32 or float64), vectors as ANN benchmarks have them (.fvecs, .bvecs), images in MNIST's\n" +
+			"format (idx3-ubyte), each also with .gz, or - for JSONL from standard input. A line of JSONL has the keys of an\n" +
+			"observation: id, content, metadata, observed_at, confidence, and embedding (a list) or embedding_f32 (base64 of\n" +
+			"little-endian float32). Vectors and images are named by file and number from 0: t10k-images-00017. What has an id\n" +
+			"that is known replaces it.\n\n" +
+			"What has content and no embedding gets one on the server, by the space's embedder: see engram spaces. The built-in\n" +
+			"one, lexical, matches words and spellings, not meaning.\n\n" +
 			"When it is broken off, by Ctrl-C or a crash, the same command goes on behind what is committed: until it is done,\n" +
 			"FILE" + checkpointSuffix + " (or --resume) holds the session, which the server keeps for a day. A file that was changed meanwhile,\n" +
 			"or another space, is refused; --restart begins again. Standard input is gone on with by --skip, as it says itself.",
-		Example: "  engram observe notes notes.jsonl\n  engram observe faces faces.npy\n" +
+		Example: "  engram observe diary --text 'likes green tea'\n  engram observe notes notes.jsonl\n  engram observe faces faces.npy\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
-		Args: args(cobra.ExactArgs(2)),
+		Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, a []string) error {
+			f.given = cmd.Flags().Changed("text")
 			f.remember(cmd, os.Args[0], a)
-			return observe(cmd.Context(), env, a[0], a[1], &f)
+			return observe(cmd.Context(), env, a[0], &f, a[1:])
 		},
 	}
 	f.add(cmd)
 	env.addAddress(cmd)
+	cmd.Flags().StringVar(&f.text, "text", "", `observe this text as one memory, or with "-" each line of standard input`)
 	return cmd
+}
+
+// open opens what is to be observed, and names it.
+func (f *observeFlags) open(env *environment, files []string) (input *dataset.Input, name string, err error) {
+	switch {
+	case f.given == (len(files) == 1):
+		return nil, "", usageError("give a file or --text, one of them (see: engram observe --help)")
+	case !f.given:
+		input, err = dataset.Open(files[0], env.stdin)
+		return input, files[0], err
+	case f.text == dataset.Stdin:
+		return dataset.Lines("stdin", env.stdin), dataset.Stdin, nil
+	case strings.TrimSpace(f.text) == "":
+		return nil, "", usageError("--text: there is nothing in it")
+	}
+	return dataset.One(dataset.Row{Content: f.text}), "--text", nil
 }
 
 type observeReport struct {
@@ -69,16 +91,16 @@ type rejectionJSON struct {
 	Reason string `json:"reason"`
 }
 
-func observe(ctx context.Context, env *environment, space, file string, f *observeFlags) error {
+func observe(ctx context.Context, env *environment, space string, f *observeFlags, files []string) error {
 	if err := checkSpace(space); err != nil {
 		return err
 	}
-	input, err := dataset.Open(file, env.stdin)
+	input, name, err := f.open(env, files)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
 	defer input.Close()
-	kept, err := f.checkpoint(space, file)
+	kept, err := f.checkpoint(space, files)
 	if err != nil {
 		return err
 	}
@@ -87,7 +109,7 @@ func observe(ctx context.Context, env *environment, space, file string, f *obser
 		return err
 	}
 	defer c.Close()
-	feed := newFeed(env, input, file, f.skip, kept)
+	feed := newFeed(env, input, name, f.skip, kept)
 	if err := feed.open(ctx, c, space); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 type recallFlags struct {
 	vector   string
 	like     string
+	text     string
 	limit    int
 	minScore float32
 }
@@ -25,11 +26,13 @@ type recallFlags struct {
 func newRecallCommand(env *environment) *cobra.Command {
 	var f recallFlags
 	cmd := &cobra.Command{
-		Use: "recall SPACE (--vector '[0.1, 0.2]' | --like MEMORY_ID)", Short: "Find the memories nearest to a vector",
-		Long: "recall prints the memories of a space that are nearest to a vector, the nearest first, of equal ones the older.\n\n" +
+		Use: "recall SPACE (--text TEXT | --vector '[0.1, 0.2]' | --like MEMORY_ID)", Short: "Find the memories nearest to a text or vector",
+		Long: "recall prints the memories of a space that are nearest to a vector, the nearest first, of equal ones the older.\n" +
+			"A text gets its vector on the server, by the space's embedder. The built-in one, lexical, matches words and\n" +
+			"spellings, not meaning; the answer says so.\n\n" +
 			"A higher score is nearer, whatever the space's metric: under cosine it is the cosine, from -1 to 1 (1: the same\n" +
 			"direction); under dot the dot product; under L2 the negated Euclidean distance, 0 at most (0: the same vector).",
-		Example: "  engram recall notes --vector '[1, 0, 0, 0]'\n  engram recall faces --like photo-17 --limit 3",
+		Example: "  engram recall diary --text 'green tea'\n  engram recall notes --vector '[1, 0, 0, 0]'\n  engram recall faces --like photo-17 --limit 3",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return recall(cmd.Context(), env, a[0], &f, cmd.Flags().Changed("min-score"))
@@ -38,6 +41,7 @@ func newRecallCommand(env *environment) *cobra.Command {
 	env.addAddress(cmd)
 	cmd.Flags().StringVar(&f.vector, "vector", "", `the query as a JSON list, or "-" to read one from standard input`)
 	cmd.Flags().StringVar(&f.like, "like", "", "take the embedding of this memory as the query")
+	cmd.Flags().StringVar(&f.text, "text", "", "look for this text, in a space with an embedder")
 	cmd.Flags().IntVar(&f.limit, "limit", 10, "hits at most, 1 to 10000")
 	cmd.Flags().Float32Var(&f.minScore, "min-score", 0, "leave out hits below this score")
 	env.addTimeout(cmd)
@@ -51,8 +55,14 @@ func (f *recallFlags) check(space string) error {
 	if f.limit < 1 {
 		return usageError("--limit %d: give a number from 1 to 10000", f.limit)
 	}
-	if (f.vector == "") == (f.like == "") {
-		return usageError("give one of --vector and --like (see: engram recall --help)")
+	given := 0
+	for _, query := range []string{f.vector, f.like, f.text} {
+		if query != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return usageError("give one of --text, --vector and --like (see: engram recall --help)")
 	}
 	return nil
 }
@@ -72,9 +82,12 @@ func recall(ctx context.Context, env *environment, space string, f *recallFlags,
 }
 
 func (f *recallFlags) ask(ctx context.Context, env *environment, c *client.Client, space string, bounded bool) (*client.Recall, error) {
-	q := client.Query{Limit: f.limit, IncludeContent: true}
+	q := client.Query{Text: f.text, Limit: f.limit, IncludeContent: true}
 	if bounded {
 		q.MinScore = &f.minScore
+	}
+	if f.text != "" {
+		return c.Recall(ctx, space, q)
 	}
 	var err error
 	if q.Embedding, err = queryVector(ctx, env, c, space, f); err != nil {
@@ -111,6 +124,7 @@ func queryVector(ctx context.Context, env *environment, c *client.Client, space 
 
 type recallReport struct {
 	Space     string    `json:"space"`
+	Embedder  string    `json:"embedder,omitempty"` // of the text
 	Version   uint64    `json:"snapshot_version"`
 	ElapsedMs float64   `json:"elapsed_ms"`
 	Hits      []hitJSON `json:"hits"`
@@ -127,7 +141,7 @@ type hitJSON struct {
 }
 
 func newRecallReport(space string, r *client.Recall, took time.Duration) recallReport {
-	out := recallReport{Space: space, Version: r.Version, ElapsedMs: float64(took.Microseconds()) / 1000, Hits: []hitJSON{}}
+	out := recallReport{Space: space, Embedder: r.Embedder, Version: r.Version, ElapsedMs: float64(took.Microseconds()) / 1000, Hits: []hitJSON{}}
 	for _, h := range r.Hits {
 		j := hitJSON{ID: h.ID, Score: h.Score, Version: h.Version, Confidence: h.Confidence, Content: h.Content, Metadata: h.Metadata}
 		if !h.ObservedAt.IsZero() {
@@ -148,7 +162,13 @@ func printHits(w io.Writer, r *client.Recall) {
 		rows[i] = []string{strconv.Itoa(i + 1), fmt.Sprintf("%.4f", h.Score), h.ID, short(h.Content, 60), metadataCell(h.Metadata)}
 	}
 	table(w, []string{"#", "SCORE", "MEMORY", "CONTENT", "METADATA"}, rows)
+	if isLexical(r.Embedder) {
+		fmt.Fprintf(w, "\n(lexical match: %s compares words and spellings, not meaning)\n", r.Embedder)
+	}
 }
+
+// isLexical says whether an embedder knows no meaning.
+func isLexical(embedder string) bool { return strings.HasPrefix(embedder, "lexical-") }
 
 func metadataCell(m map[string]any) string {
 	if len(m) == 0 {

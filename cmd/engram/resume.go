@@ -23,6 +23,9 @@ const (
 )
 
 type observeFlags struct {
+	text  string
+	given bool // text
+
 	resume  string
 	restart bool
 	skip    uint64
@@ -51,10 +54,11 @@ func (f *observeFlags) remember(cmd *cobra.Command, called string, args []string
 }
 
 // checkpoint returns where an input's progress is kept; nil for one that cannot be read again.
-func (f *observeFlags) checkpoint(space, file string) (*checkpoint, error) {
-	identity, regular := inputIdentity{}, false
-	if file != dataset.Stdin {
+func (f *observeFlags) checkpoint(space string, files []string) (*checkpoint, error) {
+	file, identity, regular := "", inputIdentity{}, false
+	if len(files) == 1 && files[0] != dataset.Stdin {
 		var err error
+		file = files[0]
 		if identity, regular, err = identify(file); err != nil {
 			return nil, err
 		}

@@ -88,7 +88,8 @@ func newRootCommand(env *environment) *cobra.Command {
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
 	root.AddCommand(
 		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env),
-		newSpacesCommand(env), newSessionsCommand(env), newValidateCommand(env), newGraphCommand(env), newConfigCommand(env), newVersionCommand(env), newExitCodesTopic(),
+		newSpacesCommand(env), newSessionsCommand(env), newWatchCommand(env), newValidateCommand(env), newGraphCommand(env),
+		newConfigCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -62,6 +63,7 @@ type spaceJSON struct {
 	Name      string    `json:"name"`
 	Dimension int       `json:"dimension"`
 	Metric    string    `json:"metric"`
+	Embedder  string    `json:"embedder"` // empty: vectors come from clients
 	Memories  uint64    `json:"memories"`
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
@@ -76,7 +78,7 @@ func listSpaces(ctx context.Context, env *environment) error {
 		r := spacesReport{Spaces: []spaceJSON{}}
 		for _, s := range spaces {
 			r.Spaces = append(r.Spaces, spaceJSON{
-				Name: s.Name, Dimension: s.Dimension, Metric: s.Metric.String(), Memories: s.Memories, Version: s.Version, CreatedAt: s.CreatedAt,
+				Name: s.Name, Dimension: s.Dimension, Metric: s.Metric.String(), Embedder: s.Embedder, Memories: s.Memories, Version: s.Version, CreatedAt: s.CreatedAt,
 			})
 		}
 		return env.printer().print(r, func(w io.Writer) { r.write(w) })
@@ -91,9 +93,9 @@ func (r *spacesReport) write(w io.Writer) {
 	rows := make([][]string, len(r.Spaces))
 	for i, s := range r.Spaces {
 		rows[i] = []string{
-			s.Name, strconv.Itoa(s.Dimension), s.Metric, strconv.FormatUint(s.Memories, 10), strconv.FormatUint(s.Version, 10),
+			s.Name, strconv.Itoa(s.Dimension), s.Metric, cmp.Or(s.Embedder, "-"), strconv.FormatUint(s.Memories, 10), strconv.FormatUint(s.Version, 10),
 			s.CreatedAt.UTC().Format(time.RFC3339),
 		}
 	}
-	table(w, []string{"SPACE", "DIMENSION", "METRIC", "MEMORIES", "VERSION", "CREATED"}, rows)
+	table(w, []string{"SPACE", "DIMENSION", "METRIC", "EMBEDDER", "MEMORIES", "VERSION", "CREATED"}, rows)
 }

@@ -45,6 +45,7 @@ type Server struct {
 	hub      *transports.Hub
 	engine   *graph.Engine
 	reports  reports
+	release  func() // lets go of the embedder
 	state    *readiness
 
 	mu      sync.Mutex
@@ -83,6 +84,9 @@ func New(c Config) (*Server, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	hub := transports.NewHub()
+	if c.LookupEnv == nil {
+		c.LookupEnv = os.LookupEnv
+	}
 	registry := kinds(hub)
 	pipeline, err := load(c, registry)
 	if err != nil {
@@ -96,14 +100,18 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, telemetryFault(err)
 	}
+	embedder, release, err := embedders(pipeline, c.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
 	engine, found := pipeline.Spec.Build(registry, graph.Options{
-		Logger: c.Logger, Hooks: hooks, Provide: provided(pipeline),
+		Logger: c.Logger, Hooks: hooks, Provide: provided(pipeline, embedder),
 	})
 	if len(found) > 0 {
 		return nil, &InvalidPipeline{Found: found}
 	}
 	return &Server{
-		pipeline: pipeline, insecure: c.Insecure, log: c.Logger, hub: hub, engine: engine, reports: reports,
+		pipeline: pipeline, insecure: c.Insecure, log: c.Logger, hub: hub, engine: engine, reports: reports, release: release,
 		state: newReadiness(),
 	}, nil
 }
@@ -118,17 +126,13 @@ func nodes(p *config.Pipeline) []string {
 }
 
 func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
-	lookup := c.LookupEnv
-	if lookup == nil {
-		lookup = os.LookupEnv
-	}
 	pipeline, _, err := config.Load(c.File, registry)
 	if err != nil {
 		return nil, err
 	}
-	pipeline.Override(config.FromEnvironment(lookup)...)
+	pipeline.Override(config.FromEnvironment(c.LookupEnv)...)
 	pipeline.Override(c.Overrides...)
-	found := append(config.Check(pipeline, registry, provided(pipeline)...), sharedPaths(&pipeline.Spec)...)
+	found := append(config.Check(pipeline, registry, provided(pipeline, nil)...), sharedPaths(&pipeline.Spec)...)
 	found = append(found, takenPage(pipeline)...)
 	if len(found) > 0 {
 		found.Sort()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/stages"
 	"github.com/engram-stream/engram/transports"
 	"github.com/engram-stream/engram/transports/rpc"
@@ -20,12 +21,16 @@ func kinds(hub *transports.Hub) *graph.Registry {
 }
 
 // provided are the services of the application that stages may use.
-func provided(p *config.Pipeline) []any { return []any{settings{p}} }
+func provided(p *config.Pipeline, e memory.Embedder) []any { return []any{settings{p, e}} }
 
 // settings hands the pipeline's settings to the stages that need them, each through an interface of its own.
 type settings struct {
 	pipeline *config.Pipeline
+	embedder memory.Embedder // nil: nothing embeds
 }
+
+// Embedder is what turns text into vectors.
+func (s settings) Embedder() memory.Embedder { return s.embedder }
 
 // RecallLimits bounds the pool that answers recalls.
 func (s settings) RecallLimits() (workers, queue, maxLimit int) {

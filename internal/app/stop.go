@@ -37,6 +37,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.log.Warn("streams were cut that did not end in time", "streams", left)
 	}
 	r.close(ctx, s.log)
+	s.release()
 	s.log.Info("stopped")
 	return err
 }

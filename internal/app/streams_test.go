@@ -131,7 +131,8 @@ func TestRecallStream(t *testing.T) {
 				"no such space":   {"none", &engramv1.RecallQuery{Embedding: []float32{1, 0}}, connect.CodeNotFound},
 				"wrong dimension": {"faces", &engramv1.RecallQuery{Embedding: []float32{1}}, connect.CodeInvalidArgument},
 				"no query":        {"faces", nil, connect.CodeInvalidArgument},
-				"not built":       {"faces", &engramv1.RecallQuery{Text: "tea"}, connect.CodeUnimplemented},
+				"not built":       {"faces", &engramv1.RecallQuery{Embedding: []float32{1, 0}, Explain: true}, connect.CodeUnimplemented},
+				"no embedder":     {"faces", &engramv1.RecallQuery{Text: "tea"}, connect.CodeFailedPrecondition},
 			} {
 				started, _, _, _, err := recall(c.space, c.query)
 				assert.Equal(t, c.code, connect.CodeOf(err), name)

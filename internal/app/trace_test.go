@@ -27,7 +27,7 @@ const (
 
 // pipelineSpans are the spans of an observation's way through the default pipeline.
 var pipelineSpans = []string{
-	"offer rpc", "stage decode", "stage sequence", "stage admit", "stage coalesce", "stage shard", "stage journal",
+	"offer rpc", "stage decode", "stage sequence", "stage admit", "stage embed", "stage coalesce", "stage shard", "stage journal",
 	"stage index", "stage notify", "stage replies",
 }
 
@@ -169,7 +169,7 @@ func TestMetricsCountItemsAndReportEdgesWhileRunning(t *testing.T) {
 		counted[stage.AsString()] = point.Value
 	}
 	assert.Equal(t, map[string]int64{
-		"rpc": 2, "decode": 2, "sequence": 2, "admit": 2, "coalesce": 2, "shard": 2, "journal": 2, "index": 2, "notify": 2, "replies": 2,
+		"rpc": 2, "decode": 2, "sequence": 2, "admit": 2, "embed": 2, "coalesce": 2, "shard": 2, "journal": 2, "index": 2, "notify": 2, "replies": 2,
 	}, counted)
 }
 

@@ -117,7 +117,6 @@ func TestUnbuiltPartsNameThemselves(t *testing.T) {
 		"MemoryService/Observe":      {`{"space":"notes","ackLevel":"ACK_LEVEL_GRAPHED","observations":[{` + vector + `}]}`, "ack_level"},
 		"MemoryService/Recall":       {`{"space":"notes","query":{` + vector + `,"maxWait":"1s"}}`, "query.max_wait"},
 		"MemoryService/Forget":       {`{"space":"notes","target":{"filter":{"condition":{"key":"k","op":"OP_EXISTS"}}}}`, "target.filter"},
-		"AdminService/CreateSpace":   {`{"space":{"name":"x","dimension":2,"embedder":"e"}}`, "space.embedder"},
 	} {
 		t.Run(method, func(t *testing.T) {
 			status, _, answer := curl(t, s, method, c.body)

@@ -1,5 +1,5 @@
-// Package dataset reads files of vectors as rows to observe: JSONL, NumPy's .npy, the .fvecs and .bvecs of ANN benchmarks,
-// and the IDX format of MNIST, gzipped or not.
+// Package dataset reads files as rows to observe: JSONL, lines of text, NumPy's .npy, the .fvecs and .bvecs of ANN
+// benchmarks, and the IDX format of MNIST, gzipped or not.
 //
 // Each reader streams, says how many rows are to come when the format tells, and names file and line (or row) in
 // every error. Open picks the reader by the file's name.
@@ -19,7 +19,7 @@ import (
 	"github.com/engram-stream/engram/internal/fault"
 )
 
-// Row is one observation to be: an embedding with what belongs to it. Metadata values are string, int64, float64 or
+// Row is one observation to be: an embedding with what belongs to it, or a content without one. Metadata values are string, int64, float64 or
 // bool. A zero ObservedAt and a nil Confidence were not given.
 type Row struct {
 	Line       int // of its input, or the entry's number, from 1
@@ -50,8 +50,37 @@ type Input struct {
 	size int64
 }
 
-// Open opens a file by its name: .jsonl or .ndjson, .npy, .fvecs, .bvecs, or IDX images (idx3-ubyte, .idx), each also
-// gzipped.
+// Lines are the lines of a stream, as NewText reads them without ids.
+func Lines(name string, in io.Reader) *Input {
+	return &Input{Reader: NewText(name, "", in), raw: &counter{}}
+}
+
+// One is a single row.
+func One(row Row) *Input {
+	row.Line = 1
+	return &Input{Reader: &one{row: row}, raw: &counter{}}
+}
+
+// one is a Reader of one row.
+type one struct {
+	row  Row
+	read bool
+}
+
+// Total implements Reader.
+func (*one) Total() int { return 1 }
+
+// Next implements Reader.
+func (o *one) Next() (Row, error) {
+	if o.read {
+		return Row{}, io.EOF
+	}
+	o.read = true
+	return o.row, nil
+}
+
+// Open opens a file by its name: .jsonl or .ndjson, .txt, .npy, .fvecs, .bvecs, or IDX images (idx3-ubyte, .idx), each
+// also gzipped.
 // "-" is stdin as JSONL. Close ends the file.
 func Open(path string, stdin io.Reader) (*Input, error) {
 	if path == Stdin {
@@ -123,6 +152,12 @@ func open(path string, f io.Reader) (Reader, error) {
 			return nil, err
 		}
 		return NewJSONL(path, in), nil
+	case strings.HasSuffix(name, ".txt"):
+		in, err := inflate(path, f)
+		if err != nil {
+			return nil, err
+		}
+		return NewText(path, strings.TrimSuffix(name, ".txt"), in), nil
 	case strings.HasSuffix(name, "idx3-ubyte"), strings.HasSuffix(name, ".idx"):
 		return NewIDX(path, f)
 	case strings.HasSuffix(name, ".npy"):
@@ -133,7 +168,7 @@ func open(path string, f io.Reader) (Reader, error) {
 		return NewBvecs(path, f)
 	}
 	return nil, fault.New(fault.InvalidArgument, "unknown kind of file").WithOp("open input").WithSubject(path).
-		WithHint("known are .jsonl, .ndjson, .npy, .fvecs, .bvecs and idx3-ubyte, each also with .gz")
+		WithHint("known are .jsonl, .ndjson, .txt, .npy, .fvecs, .bvecs and idx3-ubyte, each also with .gz")
 }
 
 // inflate returns the input, unpacked if it begins as gzip does (RFC 1952).

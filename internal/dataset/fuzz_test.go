@@ -15,12 +15,17 @@ import (
 const maxUnpacked = 1 << 20
 
 func FuzzJSONL(f *testing.F) { fuzzReader(f, "in.jsonl", jsonl) }
+func FuzzText(f *testing.F)  { fuzzReader(f, "in.txt", text) }
 func FuzzIDX(f *testing.F)   { fuzzReader(f, "in.idx", dataset.NewIDX) }
 func FuzzNPY(f *testing.F)   { fuzzReader(f, "in.npy", dataset.NewNPY) }
 func FuzzFvecs(f *testing.F) { fuzzReader(f, "in.fvecs", dataset.NewFvecs) }
 func FuzzBvecs(f *testing.F) { fuzzReader(f, "in.bvecs", dataset.NewBvecs) }
 
 func jsonl(name string, in io.Reader) (dataset.Reader, error) { return dataset.NewJSONL(name, in), nil }
+
+func text(name string, in io.Reader) (dataset.Reader, error) {
+	return dataset.NewText(name, "in", in), nil
+}
 
 // fuzzReader reads any bytes: whatever they are, rows have the shape that is promised, and an error names the file.
 func fuzzReader(f *testing.F, name string, open func(string, io.Reader) (dataset.Reader, error)) {
@@ -37,7 +42,7 @@ func fuzzReader(f *testing.F, name string, open func(string, io.Reader) (dataset
 			if dim == 0 {
 				dim = len(row.Embedding)
 			}
-			if name != "in.jsonl" && (len(row.Embedding) != dim || dim == 0 || row.ID == "") {
+			if name != "in.jsonl" && name != "in.txt" && (len(row.Embedding) != dim || dim == 0 || row.ID == "") {
 				t.Fatalf("row %d: %q has %d components, those before it %d", row.Line, row.ID, len(row.Embedding), dim)
 			}
 		}

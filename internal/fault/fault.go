@@ -6,6 +6,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,6 +96,15 @@ func New(kind Kind, format string, args ...any) *Error {
 // Wrap returns an Error of a kind around a cause. The message may be empty.
 func Wrap(kind Kind, cause error, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+// GaveUp returns the Error of a caller that waits no longer, around its context's error: DeadlineExceeded when its time
+// ran out, else Canceled.
+func GaveUp(cause error, format string, args ...any) *Error {
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return Wrap(DeadlineExceeded, cause, format, args...)
+	}
+	return Wrap(Canceled, cause, format, args...)
 }
 
 // WithOp returns e with the operation set. The With methods change and return e; call them while building it only.

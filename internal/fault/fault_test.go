@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,14 @@ func TestWhatIsSetIsKept(t *testing.T) {
 	err := New(ResourceExhausted, "full").WithReason("BUFFER_FULL").WithRetryAfter(time.Second)
 	assert.Equal(t, "BUFFER_FULL", err.Reason)
 	assert.Equal(t, time.Second, err.RetryAfter)
+}
+
+func TestGaveUpTellsADeadlineFromACancel(t *testing.T) {
+	for cause, kind := range map[error]Kind{context.DeadlineExceeded: DeadlineExceeded, context.Canceled: Canceled} {
+		err := GaveUp(fmt.Errorf("acquire: %w", cause), "gave up waiting for the disk")
+		assert.Equal(t, kind, err.Kind)
+		assert.ErrorIs(t, err, cause)
+	}
 }
 
 func TestErrorsAreFoundInAChain(t *testing.T) {

@@ -4,7 +4,10 @@
 // components as the space's dimension. Slices and maps in these values are read-only once handed on.
 package memory
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Limits of the domain. The wire schema states the same numbers.
 const (
@@ -18,6 +21,7 @@ const (
 	MaxBatch         = 1024 // observations in one message
 	MaxForgetIDs     = 10000
 	MaxRecallLimit   = 10000
+	MaxEmbedder      = 200 // bytes of an embedder's identity
 	DefaultLimit     = 10
 )
 
@@ -52,15 +56,16 @@ func (m Metric) String() string {
 	return "unknown"
 }
 
-// Space describes a memory space. Dimension 0 means that no observation has fixed it yet.
+// Space describes a memory space. Dimension 0 means that no observation has fixed it yet, nor its embedder.
 type Space struct {
 	Name        string
 	Incarnation uint64 // tells a space from a deleted one of the same name
 	Dimension   int
 	Metric      Metric
+	Embedder    string // the identity of what turns text into vectors here; empty: vectors come from clients
 	CreatedAt   time.Time
 	Committed   Version // the last durable version
-	Settled     bool    // dimension and metric are durable, and so never change
+	Settled     bool    // dimension, metric and embedder are durable, and so never change
 }
 
 // Value is one metadata value: string, int64, float64 or bool.
@@ -128,7 +133,8 @@ type Durability interface {
 // Query asks a space for the memories nearest to a vector.
 type Query struct {
 	Vector           []float32
-	Limit            int // 1..MaxRecallLimit
+	Text             string // instead of a vector, while it has none: to be embedded before the index is asked
+	Limit            int    // 1..MaxRecallLimit
 	MinScore         *float32
 	IncludeContent   bool
 	IncludeEmbedding bool
@@ -139,6 +145,44 @@ type Query struct {
 type Hold interface {
 	// Take takes so many bytes more. An error says that there is no room now, and when to try again.
 	Take(bytes int) error
+}
+
+// EventKind is what happened in a space.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	Stored    EventKind = 1 // memories were committed
+	Forgotten EventKind = 2 // memories were forgotten
+)
+
+// Event is something that happened in a space, and is published.
+type Event struct {
+	Kind    EventKind
+	Version Version // that of the last of several memories stored
+	IDs     []string
+	At      time.Time // when the server received the last of them, or the forget
+	More    bool      // the same forget goes on in the next event
+}
+
+// Cursor is a place among the events of a space: behind everything up to Version, and behind so many memories of the
+// forget that comes next.
+type Cursor struct {
+	Version Version
+	Told    int
+}
+
+// Feed is what happened, and happens, in one incarnation of a space. Safe for concurrent use.
+type Feed interface {
+	Incarnation() uint64
+	// Published returns the version up to which Read has events now.
+	Published() Version
+	// Read returns events of the wanted kinds that come next, in version order, and the place behind them. It reads a bounded
+	// number: there may be more, and there may be none on the way to a later place. An error says that the space is deleted,
+	// degraded or damaged.
+	Read(at Cursor, wanted func(EventKind) bool) (events []Event, next Cursor, err error)
+	// Wait returns once a version is published, the space is deleted or degraded, or ctx ends.
+	Wait(ctx context.Context, v Version) error
 }
 
 // HitState says where a hit was found.
@@ -182,5 +226,6 @@ type Result struct {
 	Hits     []Hit
 	Snapshot Version
 	Graphed  Version
-	Scanned  int // vectors compared exactly
+	Scanned  int    // vectors compared exactly
+	Embedder string // the identity of what embedded the query's text; empty: the query brought a vector
 }

@@ -40,6 +40,7 @@ type RawObservation struct {
 type Op struct {
 	memory.Op
 	From       *Attachment
+	Embedder   string // the identity of what made an observation's vector from its content; empty: its client did
 	EndOfFrame bool
 }
 

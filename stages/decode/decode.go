@@ -2,7 +2,8 @@
 //
 // Every item that comes in goes out, in order: as an observe, a forget, or, when it can never be stored, as a
 // rejection that names the field and the reason and consumes its number like any op. Vectors come out as one owned
-// []float32 of 1 to memory.MaxDimension finite components, as many as the space has, not all zero under cosine.
+// []float32 of 1 to memory.MaxDimension finite components, as many as the space has, not all zero under cosine. An
+// observation with content and no vector comes out without one, where this server's embedder is the space's.
 //
 // A space that nothing has been written to is taken for an empty one under cosine; the journal, which decides who
 // writes first, checks the dimension again. The core (this file, observe.go, vector.go) is pure; stage.go is the shell.
@@ -20,10 +21,17 @@ import (
 // maxText bounds a rejection's field and reason, in bytes each: both are stored, and may quote what a client sent.
 const maxText = 256
 
-// decode makes an op of an item for a space, whose dimension is 0 while it has none.
-func decode(in *session.Incoming, space *memory.Space) session.Op {
+// target is what ops are held to: a space, whose dimension is 0 while it has none, and what embeds on this server, by its
+// identity; empty: nothing does.
+type target struct {
+	memory.Space
+	server string
+}
+
+// decode makes an op of an item.
+func decode(in *session.Incoming, to *target) session.Op {
 	op := session.Op{From: in.From, EndOfFrame: in.EndOfFrame, Op: memory.Op{Sequence: in.Sequence}}
-	switch rejection := fill(&op.Op, in, space); {
+	switch rejection := fill(&op.Op, in, to); {
 	case rejection != nil:
 		op.Kind, op.Observe, op.Forget = memory.OpRejected, nil, nil
 		op.Rejection = bounded(rejection)
@@ -35,12 +43,12 @@ func decode(in *session.Incoming, space *memory.Space) session.Op {
 	return op
 }
 
-func fill(op *memory.Op, in *session.Incoming, space *memory.Space) (rejection *memory.Rejection) {
+func fill(op *memory.Op, in *session.Incoming, to *target) (rejection *memory.Rejection) {
 	switch {
 	case in.Malformed != nil:
 		rejection = in.Malformed
 	case in.Observe != nil:
-		op.Observe, rejection = observe(in, space)
+		op.Observe, rejection = observe(in, to)
 	case in.Forget != nil:
 		op.Forget, rejection = in.Forget, checkForget(in.Forget)
 	default:

@@ -37,8 +37,11 @@ func incoming(raw session.RawObservation) *session.Incoming {
 	return &session.Incoming{From: from, Sequence: 7, Received: received, EndOfFrame: true, Observe: &raw}
 }
 
+// vectors is a space on a server that embeds nothing.
+func vectors(space *memory.Space) *target { return &target{Space: *space} }
+
 func TestDecodeFillsInWhatIsNotGiven(t *testing.T) {
-	op := decode(incoming(session.RawObservation{Embedding: []float32{1, 2, 3}}), &faces)
+	op := decode(incoming(session.RawObservation{Embedding: []float32{1, 2, 3}}), vectors(&faces))
 	assert.Equal(t, session.Op{From: from, EndOfFrame: true, Op: memory.Op{
 		Kind: memory.OpObserve, Sequence: 7,
 		Observe: &memory.Observation{ID: "sabc-7", ReceivedAt: received, Confidence: 1, Vector: []float32{1, 2, 3}},
@@ -50,7 +53,7 @@ func TestDecodeKeepsWhatIsGiven(t *testing.T) {
 	op := decode(incoming(session.RawObservation{
 		ID: "m", Content: "c", Metadata: metadata, ObservedAt: received.Add(-time.Hour), Confidence: new(float32(0)),
 		EmbeddingF32: pack(1, -2, 0.5),
-	}), &faces)
+	}), vectors(&faces))
 	require.Equal(t, memory.OpObserve, op.Kind)
 	o := *op.Observe
 	assert.Equal(t, "m", o.ID)
@@ -63,7 +66,7 @@ func TestDecodeKeepsWhatIsGiven(t *testing.T) {
 
 func TestDecodeForget(t *testing.T) {
 	forget := &memory.Forget{IDs: []string{"a"}}
-	op := decode(&session.Incoming{From: from, Sequence: 3, Forget: forget}, &faces)
+	op := decode(&session.Incoming{From: from, Sequence: 3, Forget: forget}, vectors(&faces))
 	assert.Equal(t, session.Op{From: from, Op: memory.Op{Kind: memory.OpForget, Sequence: 3, Forget: forget}}, op)
 }
 
@@ -82,7 +85,8 @@ func TestRejections(t *testing.T) {
 		field  string
 		reason string // empty: accepted
 	}{
-		"no vector":             {session.RawObservation{Content: "text"}, &faces, "embedding", "there is no vector; give embedding or embedding_f32"},
+		"no vector":             {session.RawObservation{Content: "text"}, &faces, "embedding", "there is no vector, and this server embeds no texts; give embedding or embedding_f32"},
+		"neither":               {session.RawObservation{}, &faces, "embedding", "there is no vector; give embedding or embedding_f32"},
 		"both encodings":        {session.RawObservation{Embedding: vector, EmbeddingF32: pack(1)}, &faces, "embedding_f32", "embedding and embedding_f32 are both given; send one of them"},
 		"dimension":             {session.RawObservation{Embedding: vector[:2]}, &faces, "embedding", `space "faces" has dimension 3, got 2`},
 		"packed dimension":      {session.RawObservation{EmbeddingF32: pack(1, 2, 3, 4)}, &faces, "embedding_f32", `space "faces" has dimension 3, got 4`},
@@ -112,7 +116,7 @@ func TestRejections(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			op := decode(incoming(c.raw), c.space)
+			op := decode(incoming(c.raw), vectors(c.space))
 			if c.reason == "" {
 				assert.Equal(t, memory.OpObserve, op.Kind)
 				return
@@ -139,14 +143,14 @@ func TestRejectionsOfForgetsAndOddItems(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			op := decode(&c.in, &faces)
+			op := decode(&c.in, vectors(&faces))
 			assert.Equal(t, memory.Op{Kind: memory.OpRejected, Rejection: &c.want}, op.Op)
 		})
 	}
 }
 
 func TestRejectionTextIsBounded(t *testing.T) {
-	op := decode(&session.Incoming{Malformed: &memory.Rejection{Code: 3, Field: strings.Repeat("é", 999), Reason: strings.Repeat("x", 999)}}, &faces)
+	op := decode(&session.Incoming{Malformed: &memory.Rejection{Code: 3, Field: strings.Repeat("é", 999), Reason: strings.Repeat("x", 999)}}, vectors(&faces))
 	for _, text := range []string{op.Rejection.Field, op.Rejection.Reason} {
 		assert.LessOrEqual(t, len(text), maxText)
 		assert.Greater(t, len(text), maxText-8)
@@ -178,8 +182,8 @@ func TestEncodingsAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vector := rapid.SliceOfN(rapid.Float32(), 1, 8).Draw(t, "vector")
 		space := memory.Space{Name: "s", Dimension: rapid.IntRange(0, 8).Draw(t, "dimension"), Metric: memory.Metric(rapid.IntRange(1, 3).Draw(t, "metric"))}
-		list := decode(incoming(session.RawObservation{Embedding: vector}), &space)
-		packed := decode(incoming(session.RawObservation{EmbeddingF32: pack(vector...)}), &space)
+		list := decode(incoming(session.RawObservation{Embedding: vector}), vectors(&space))
+		packed := decode(incoming(session.RawObservation{EmbeddingF32: pack(vector...)}), vectors(&space))
 		require.Equal(t, list.Kind, packed.Kind)
 		if list.Kind == memory.OpObserve {
 			require.Equal(t, list.Observe, packed.Observe)
@@ -207,7 +211,7 @@ func FuzzDecode(f *testing.F) {
 			raw.EmbeddingF32 = nil
 		}
 		space := memory.Space{Name: "s", Dimension: int(dimension), Metric: memory.Metric(shape%3 + 1)}
-		op := decode(incoming(raw), &space)
+		op := decode(incoming(raw), vectors(&space))
 		if op.Kind == memory.OpRejected {
 			require.NotEmpty(t, op.Rejection.Reason)
 			return
@@ -231,6 +235,6 @@ func BenchmarkDecodePacked768(b *testing.B) {
 	space := memory.Space{Name: "s", Dimension: 768, Metric: memory.Cosine}
 	b.ReportAllocs()
 	for b.Loop() {
-		decode(in, &space)
+		decode(in, vectors(&space))
 	}
 }

@@ -9,12 +9,12 @@ import (
 )
 
 // observe makes an observation, or says why there can be none.
-func observe(in *session.Incoming, space *memory.Space) (*memory.Observation, *memory.Rejection) {
+func observe(in *session.Incoming, to *target) (*memory.Observation, *memory.Rejection) {
 	raw := in.Observe
 	if r := checkLimits(raw); r != nil {
 		return nil, r
 	}
-	vector, r := decodeVector(raw, space)
+	vector, r := decodeVector(raw, to)
 	if r != nil {
 		return nil, r
 	}

@@ -30,7 +30,7 @@ func TestVerify(t *testing.T) {
 	graphtest.VerifyStage(t, graph.Traits{Fused: true}, func(graph.Deps) graphtest.Subject[session.Incoming, session.Op] {
 		sequence := uint64(0)
 		return graphtest.Subject[session.Incoming, session.Op]{
-			Stage: &stage{spaces: graph.NewHandle[Spaces](known)},
+			Stage: &stage{embedding: noEmbedder, spaces: graph.NewHandle[Spaces](known)},
 			Batch: func(t *rapid.T) []session.Incoming {
 				items := make([]session.Incoming, rapid.IntRange(1, 5).Draw(t, "items"))
 				for i := range items {
@@ -55,7 +55,7 @@ func TestADimensionThatIsNotDurableRefusesNothing(t *testing.T) {
 	for settled, kind := range map[bool]memory.OpKind{true: memory.OpRejected, false: memory.OpObserve} {
 		space := faces
 		space.Settled = settled
-		s := &stage{spaces: graph.NewHandle[Spaces](spaceList{"faces": space})}
+		s := &stage{embedding: noEmbedder, spaces: graph.NewHandle[Spaces](spaceList{"faces": space})}
 		in, _ := graphtest.NewBatch(session.Incoming{From: from, Sequence: 1, Observe: &session.RawObservation{Embedding: []float32{1}}})
 		port := graphtest.NewPort[session.Op](1)
 		require.NoError(t, s.Process(t.Context(), in, port))
@@ -64,7 +64,7 @@ func TestADimensionThatIsNotDurableRefusesNothing(t *testing.T) {
 }
 
 func TestPoisonIsMarkedAndPassesOn(t *testing.T) {
-	s := &stage{spaces: graph.NewHandle[Spaces](&spaces{known: map[string]memory.Space{"faces": faces}})}
+	s := &stage{embedding: noEmbedder, spaces: graph.NewHandle[Spaces](&spaces{known: map[string]memory.Space{"faces": faces}})}
 	in, outcomes := graphtest.NewBatch(
 		session.Incoming{From: from, Sequence: 1, Observe: &session.RawObservation{Embedding: []float32{1, 2, 3}}},
 		session.Incoming{From: from, Sequence: 2, Observe: &session.RawObservation{Embedding: []float32{1}}},
@@ -88,7 +88,7 @@ func TestPoisonIsMarkedAndPassesOn(t *testing.T) {
 
 func TestASpaceIsLookedUpOnceAFrame(t *testing.T) {
 	known := &spaces{}
-	s := &stage{spaces: graph.NewHandle[Spaces](known)}
+	s := &stage{embedding: noEmbedder, spaces: graph.NewHandle[Spaces](known)}
 	raw := &session.RawObservation{Embedding: []float32{1}}
 	other := &session.Attachment{Space: "other"}
 	in, _ := graphtest.NewBatch(

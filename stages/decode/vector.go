@@ -2,8 +2,10 @@ package decode
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 
+	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 )
@@ -17,17 +19,43 @@ const (
 // componentBytes is the size of a component in the packed encoding.
 const componentBytes = 4
 
-// decodeVector returns the one vector of an observation, owned by it, or says what is wrong with it.
-func decodeVector(raw *session.RawObservation, space *memory.Space) ([]float32, *memory.Rejection) {
+// decodeVector returns the one vector of an observation, owned by it, or says what is wrong with it. Nil without a
+// rejection: it is to be made from the content.
+func decodeVector(raw *session.RawObservation, to *target) ([]float32, *memory.Rejection) {
 	switch {
 	case len(raw.Embedding) > 0 && len(raw.EmbeddingF32) > 0:
 		return nil, invalid(packedField, "embedding and embedding_f32 are both given; send one of them")
 	case len(raw.Embedding) > 0:
-		return checkList(raw.Embedding, space)
+		return checkList(raw.Embedding, &to.Space)
 	case len(raw.EmbeddingF32) > 0:
-		return unpack(raw.EmbeddingF32, space)
+		return unpack(raw.EmbeddingF32, &to.Space)
 	}
-	return nil, invalid(listField, "there is no vector; give embedding or embedding_f32")
+	return nil, checkText(raw.Content, to)
+}
+
+// checkText says why the content of an observation cannot stand for its vector.
+func checkText(content string, to *target) *memory.Rejection {
+	open := to.Dimension == 0 && to.Embedder == "" // its first vector decides
+	switch {
+	case content == "" && to.server == "":
+		return invalid(listField, "there is no vector; give embedding or embedding_f32")
+	case content == "":
+		return invalid(listField, "there is no vector; give embedding or embedding_f32, or content to be embedded")
+	case to.server == "" && to.Embedder == "":
+		return invalid(listField, "there is no vector, and this server embeds no texts; give embedding or embedding_f32")
+	case to.Embedder == "" && !open:
+		return invalid(listField, "there is no vector, and space %q has no embedder: its vectors come from clients; give embedding or "+
+			"embedding_f32, or use another space for texts", to.Name)
+	case to.server == "":
+		return mismatch("space %q has its vectors from embedder %q, but this server embeds no texts", to.Name, to.Embedder)
+	case to.server != to.Embedder && !open:
+		return mismatch("space %q has its vectors from embedder %q, this server has %q", to.Name, to.Embedder, to.server)
+	}
+	return nil
+}
+
+func mismatch(format string, args ...any) *memory.Rejection {
+	return &memory.Rejection{Code: fault.FailedPrecondition.Code(), Field: "content", Reason: fmt.Sprintf(format, args...)}
 }
 
 // checkList takes the list as it is: the frame that it came in belongs to the pipeline.

@@ -26,6 +26,15 @@ type modelSpace struct {
 	metric  memory.Metric
 	version memory.Version
 	entries []modelEntry
+	events  []modelEvent // in version order
+}
+
+// modelEvent is a memory that was stored or forgotten, alone.
+type modelEvent struct {
+	kind    memory.EventKind
+	version memory.Version
+	id      string
+	at      time.Time
 }
 
 type modelEntry struct {
@@ -61,10 +70,14 @@ func (m *modelSpace) apply(op memory.Op, v memory.Version) (matched uint64) {
 	switch op.Kind {
 	case memory.OpObserve:
 		m.kill(&memory.Forget{IDs: []string{op.Observe.ID}}, v)
+		m.events = append(m.events, modelEvent{memory.Stored, v, op.Observe.ID, op.Observe.ReceivedAt})
 		m.entries = append(m.entries, modelEntry{
 			id: op.Observe.ID, vector: op.Observe.Vector, birth: v, observedAt: op.Observe.ObservedAt, receivedAt: op.Observe.ReceivedAt,
 		})
 	case memory.OpForget:
+		for _, i := range m.matches(op.Forget) {
+			m.events = append(m.events, modelEvent{memory.Forgotten, v, m.entries[i].id, op.Forget.ReceivedAt})
+		}
 		matched = m.kill(op.Forget, v)
 	}
 	return matched
@@ -196,7 +209,7 @@ func drawTime(t *rapid.T) time.Time {
 
 // drawForget draws what to forget: by id, by age, or both.
 func drawForget(t *rapid.T) *memory.Forget {
-	f := &memory.Forget{}
+	f := &memory.Forget{ReceivedAt: time.Unix(0, rapid.Int64Range(1, 1<<60).Draw(t, "received")).UTC()}
 	if rapid.Bool().Draw(t, "by age") {
 		f.ObservedBefore = drawTime(t)
 	}
@@ -398,7 +411,7 @@ func (m *machine) trouble(t *rapid.T) {
 }
 
 // TestRandomHistoriesEqualTheModel drives observes, upserts, forgets, poison, failed durability, panics in apply and
-// restarts; recalls, gets and dry runs, at the published and at older views, must answer as the model.
+// restarts; recalls, gets, dry runs and watches, at the published and at older views, must answer as the model.
 func TestRandomHistoriesEqualTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(t)
@@ -408,6 +421,7 @@ func TestRandomHistoriesEqualTheModel(t *testing.T) {
 			"trouble": m.trouble,
 			"recall":  m.recall,
 			"lookUp":  m.lookUp,
+			"watch":   m.watch,
 			"keep":    m.keep,
 			"old":     m.old,
 			"restart": func(t *rapid.T) {

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -153,8 +152,5 @@ func (p *pool) full() error {
 
 // contextFault says why a caller's context ended.
 func contextFault(ctx context.Context) error {
-	if err := ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
-		return fault.Wrap(fault.DeadlineExceeded, err, "")
-	}
-	return fault.Wrap(fault.Canceled, ctx.Err(), "")
+	return fault.GaveUp(ctx.Err(), "")
 }

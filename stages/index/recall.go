@@ -159,5 +159,5 @@ func checkVector(space string, vector []float32, dimension int, cosine bool) err
 }
 
 func refuseField(field, format string, args ...any) *fault.Error {
-	return fault.New(fault.InvalidArgument, format, args...).WithField(field)
+	return fault.New(fault.InvalidArgument, format, args...).WithField("query." + field).WithReason("INVALID_QUERY")
 }

@@ -38,16 +38,16 @@ func TestRecallRefusesWhatCanNeverSucceed(t *testing.T) {
 		field string
 		says  []string
 	}{
-		"dimension":         {"x", memory.Query{Vector: []float32{1, 2, 3}}, "embedding", []string{"3 components", `space "x" has 2`}},
-		"declared":          {"shaped", memory.Query{Vector: []float32{1}}, "embedding", []string{"1 components", `"shaped" has 3`}},
-		"empty":             {"x", memory.Query{}, "embedding", []string{"empty"}},
-		"nothing to ask":    {"shapeless", memory.Query{}, "embedding", []string{"empty"}},
-		"not a number":      {"x", memory.Query{Vector: []float32{1, nan}}, "embedding[1]", []string{"NaN"}},
-		"infinite":          {"x", memory.Query{Vector: []float32{float32(math.Inf(-1)), 1}}, "embedding[0]", []string{"-Inf"}},
-		"zero":              {"x", memory.Query{Vector: []float32{0, 0}}, "embedding", []string{"zero vector", "cosine"}},
-		"limit":             {"x", memory.Query{Vector: []float32{1, 2}, Limit: 101}, "limit", []string{"101", "1 to 100"}},
-		"negative":          {"x", memory.Query{Vector: []float32{1, 2}, Limit: -1}, "limit", []string{"-1"}},
-		"least not a score": {"x", memory.Query{Vector: []float32{1, 2}, MinScore: &nan}, "min_score", nil},
+		"dimension":         {"x", memory.Query{Vector: []float32{1, 2, 3}}, "query.embedding", []string{"3 components", `space "x" has 2`}},
+		"declared":          {"shaped", memory.Query{Vector: []float32{1}}, "query.embedding", []string{"1 components", `"shaped" has 3`}},
+		"empty":             {"x", memory.Query{}, "query.embedding", []string{"empty"}},
+		"nothing to ask":    {"shapeless", memory.Query{}, "query.embedding", []string{"empty"}},
+		"not a number":      {"x", memory.Query{Vector: []float32{1, nan}}, "query.embedding[1]", []string{"NaN"}},
+		"infinite":          {"x", memory.Query{Vector: []float32{float32(math.Inf(-1)), 1}}, "query.embedding[0]", []string{"-Inf"}},
+		"zero":              {"x", memory.Query{Vector: []float32{0, 0}}, "query.embedding", []string{"zero vector", "cosine"}},
+		"limit":             {"x", memory.Query{Vector: []float32{1, 2}, Limit: 101}, "query.limit", []string{"101", "1 to 100"}},
+		"negative":          {"x", memory.Query{Vector: []float32{1, 2}, Limit: -1}, "query.limit", []string{"-1"}},
+		"least not a score": {"x", memory.Query{Vector: []float32{1, 2}, MinScore: &nan}, "query.min_score", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.service.Recall(context.Background(), c.space, c.query)

@@ -15,6 +15,7 @@ type view struct {
 	live    uint64      // memories alive at the version
 	tier    *fresh.Tier // nil until the first vector
 	ids     *idTable    // nil until the first vector
+	endings endings     // of memories that were forgotten up to the version
 	fault   *fault.Error
 }
 

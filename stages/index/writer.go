@@ -26,6 +26,7 @@ type writer struct {
 	version memory.Version // the last one applied
 	floor   memory.Version // the last one published
 	live    uint64
+	endings endings
 }
 
 // prepare copies the vectors of the steps into the tier's unpublished tail. After an error that holds a part of them:
@@ -164,9 +165,11 @@ func (w *writer) forget(f *memory.Forget, version memory.Version) (matched uint6
 			w.tier.Kill(slot, uint64(version))
 			w.live--
 			matched++
+			w.endings.slots = append(w.endings.slots, slot)
 		}
 		return err
 	}
+	defer func() { w.endings.mark(version, f.ReceivedAt) }()
 	if len(f.IDs) == 0 {
 		err = w.tier.EachUpTo(context.Background(), uint64(version)-1, instant(f.ObservedBefore), end)
 		return matched, err
@@ -208,7 +211,7 @@ func (w *writer) find(h uint64, id string) (position int, slot fresh.Slot, found
 // publish returns the view of what has been applied.
 func (w *writer) publish() *view {
 	w.floor = w.version
-	v := &view{version: w.version, live: w.live}
+	v := &view{version: w.version, live: w.live, endings: w.endings}
 	if w.tier != nil && w.tier.Len() > 0 {
 		v.tier, v.ids = w.tier, w.ids
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"time"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -24,7 +25,8 @@ const spacesRetry = 5 * time.Second
 type offer struct {
 	from       *session.Attachment
 	first      uint64
-	dimensions []int // one an op; 0: it has no vector
+	dimensions []int    // one an op; 0: it has no vector
+	embedders  []string // likewise: what made the vector; empty: the client did
 }
 
 func (o *offer) last() uint64 { return o.first + uint64(len(o.dimensions)) - 1 }
@@ -41,8 +43,9 @@ type decision struct {
 	create      *spaceRecord // to be appended first, when the space is new or gets its dimension now
 	incarnation uint64
 	base        memory.Version
-	dimension   int   // the space's from now on; 0: still open
-	mismatched  []int // indexes, from skip on, of ops whose vector is of another dimension: they become rejected ops
+	dimension   int    // the space's from now on; 0: still open
+	embedder    string // likewise; empty: vectors come from clients, once there is a dimension
+	mismatched  []int  // indexes, from skip on, of ops whose vector does not fit the space: they become rejected ops
 }
 
 // decide judges an offer against the state, at time at (nanoseconds). It changes nothing.
@@ -131,7 +134,7 @@ func (d *decision) repeat(se *sess, first, last uint64) {
 	}
 }
 
-// place finds the versions and the dimension for an offer that will be appended.
+// place finds the versions, the dimension and the embedder for an offer that will be appended.
 func (s *state) place(d *decision, o *offer, at int64) {
 	sp, name := s.spaces[o.from.Space], o.from.Space
 	if sp != nil && sp.deleting {
@@ -142,32 +145,34 @@ func (s *state) place(d *decision, o *offer, at int64) {
 		d.refusal = &session.Refusal{Verdict: session.Nacked, Nack: session.NackResourceExhausted, Expected: o.first + uint64(d.skip), Retry: spacesRetry, Late: true, Cause: s.tooManySpaces(name)}
 		return
 	}
-	first := firstDimension(o.dimensions[d.skip:])
-	d.base, d.dimension = 1, first
+	first, by := o.firstVector(d.skip)
+	d.base, d.dimension, d.embedder = 1, first, by
 	switch {
 	case sp == nil:
 		d.incarnation = s.incarnation + 1
-		d.create = &spaceRecord{Space: name, Incarnation: d.incarnation, Dimension: first, Metric: memory.Cosine, At: at}
+		d.create = &spaceRecord{Space: name, Incarnation: d.incarnation, Dimension: first, Metric: memory.Cosine, At: at, Embedder: by}
 	case sp.Dimension == 0 && first != 0:
 		d.base, d.incarnation = sp.next, sp.Incarnation
-		d.create = &spaceRecord{Space: name, Incarnation: sp.Incarnation, Dimension: first, Metric: sp.Metric, At: at}
+		d.create = &spaceRecord{Space: name, Incarnation: sp.Incarnation, Dimension: first, Metric: sp.Metric, At: at, Embedder: by}
 	default:
-		d.base, d.incarnation, d.dimension = sp.next, sp.Incarnation, sp.Dimension
+		d.base, d.incarnation, d.dimension, d.embedder = sp.next, sp.Incarnation, sp.Dimension, sp.Embedder
 	}
 	for i, dimension := range o.dimensions[d.skip:] {
-		if dimension != 0 && dimension != d.dimension {
+		by := o.embedders[d.skip+i]
+		if dimension != 0 && (dimension != d.dimension || by != "" && by != d.embedder) {
 			d.mismatched = append(d.mismatched, d.skip+i)
 		}
 	}
 }
 
-func firstDimension(dimensions []int) int {
-	for _, d := range dimensions {
+// firstVector returns the dimension of the first vector from an op on, and what made it; 0 without one.
+func (o *offer) firstVector(from int) (dimension int, embedder string) {
+	for i, d := range o.dimensions[from:] {
 		if d != 0 {
-			return d
+			return d, o.embedders[from+i]
 		}
 	}
-	return 0
+	return 0, ""
 }
 
 // decideCreate judges a request for a space. It returns a record to append, or nil when an equal one exists.
@@ -183,15 +188,24 @@ func (s *state) decideCreate(want memory.Space, at int64) (*spaceRecord, error) 
 	case sp == nil && len(s.spaces) >= s.maxSpaces:
 		return nil, s.tooManySpaces(want.Name)
 	case sp == nil:
-		return &spaceRecord{Space: want.Name, Incarnation: s.incarnation + 1, Dimension: want.Dimension, Metric: want.Metric, At: at}, nil
-	case sp.Dimension == want.Dimension && sp.Metric == want.Metric:
+		return &spaceRecord{Space: want.Name, Incarnation: s.incarnation + 1, Dimension: want.Dimension, Metric: want.Metric, At: at, Embedder: want.Embedder}, nil
+	case sp.Dimension == want.Dimension && sp.Metric == want.Metric && sp.Embedder == want.Embedder:
 		return nil, nil
 	case sp.Dimension == 0:
-		return &spaceRecord{Space: want.Name, Incarnation: sp.Incarnation, Dimension: want.Dimension, Metric: want.Metric, At: at}, nil
+		return &spaceRecord{Space: want.Name, Incarnation: sp.Incarnation, Dimension: want.Dimension, Metric: want.Metric, At: at, Embedder: want.Embedder}, nil
 	}
-	return nil, fault.New(fault.AlreadyExists, "it exists with dimension %d and metric %s, asked for %d and %s",
-		sp.Dimension, sp.Metric, want.Dimension, want.Metric).WithOp("create space").WithSubject(subject(want.Name)).
-		WithHint("a space's dimension and metric never change; choose another name")
+	return nil, fault.New(fault.AlreadyExists, "it exists with dimension %d, metric %s and %s, asked for %d, %s and %s",
+		sp.Dimension, sp.Metric, named(sp.Embedder), want.Dimension, want.Metric, named(want.Embedder)).
+		WithOp("create space").WithSubject(subject(want.Name)).
+		WithHint("a space's dimension, metric and embedder never change; choose another name")
+}
+
+// named names an embedder in a sentence.
+func named(embedder string) string {
+	if embedder == "" {
+		return "no embedder"
+	}
+	return fmt.Sprintf("embedder %q", embedder)
 }
 
 func checkSpace(want memory.Space) error {
@@ -204,6 +218,9 @@ func checkSpace(want memory.Space) error {
 	case want.Metric > memory.L2:
 		return fault.New(fault.InvalidArgument, "metric %d is unknown", want.Metric).
 			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.metric")
+	case len(want.Embedder) > memory.MaxEmbedder:
+		return fault.New(fault.InvalidArgument, "an embedder's identity has at most %d bytes", memory.MaxEmbedder).
+			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.embedder")
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (s *state) dismiss(space string) (over, calls []*sess) {
 }
 
 // errDeleting holds off what would be decided on a space whose deletion is on its way to the disk.
-var errDeleting = fault.New(fault.Unavailable, "the space is being deleted").WithReason("SPACE_DELETED").WithRetryAfter(takeoverRetry)
+var errDeleting = fault.New(fault.Unavailable, "the space is being deleted").WithReason("SPACE_DELETING").WithRetryAfter(takeoverRetry)
 
 // beingDeleted is that to an offer: it is to come again once the deletion is decided.
 func beingDeleted(expected uint64) *session.Refusal {

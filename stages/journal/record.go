@@ -24,7 +24,7 @@ const (
 // Times are nanoseconds since 1970, by the server's clock.
 //
 //	unit     | space | incarnation | session | epoch | first sequence | count | base version | flags | received | rejected runs |
-//	space    | space | incarnation | dimension | metric | created |
+//	space    | space | incarnation | dimension | metric | created | embedder |
 //	opened   | session | space | token hash, 32 bytes | detach ttl | time | writer |
 //	resumed  | session | epoch | last committed | time | writer |
 //	ended    | session | epoch | time |
@@ -60,13 +60,14 @@ type rejectedRun struct {
 	memory.Rejection
 }
 
-// spaceRecord creates a space, or fixes the dimension and metric of one that had none.
+// spaceRecord creates a space, or fixes the dimension, metric and embedder of one that had no dimension.
 type spaceRecord struct {
 	Space       string
 	Incarnation uint64
 	Dimension   int
 	Metric      memory.Metric
 	At          int64
+	Embedder    string
 }
 
 type openedRecord struct {
@@ -181,7 +182,8 @@ func (s *spaceRecord) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, s.Incarnation)
 	dst = binary.AppendUvarint(dst, uint64(s.Dimension))
 	dst = append(dst, byte(s.Metric))
-	return binary.AppendVarint(dst, s.At)
+	dst = binary.AppendVarint(dst, s.At)
+	return appendString(dst, s.Embedder)
 }
 
 func (r *reader) space() *spaceRecord {
@@ -190,8 +192,8 @@ func (r *reader) space() *spaceRecord {
 	if dimension > memory.MaxDimension {
 		r.fail()
 	}
-	s.Dimension, s.Metric, s.At = int(dimension), memory.Metric(r.byte()), r.varint()
-	if s.Metric < memory.Cosine || s.Metric > memory.L2 {
+	s.Dimension, s.Metric, s.At, s.Embedder = int(dimension), memory.Metric(r.byte()), r.varint(), r.string()
+	if s.Metric < memory.Cosine || s.Metric > memory.L2 || len(s.Embedder) > memory.MaxEmbedder {
 		r.fail()
 	}
 	return s

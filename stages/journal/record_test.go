@@ -103,6 +103,7 @@ func anyRecord() *rapid.Generator[record] {
 			return &spaceRecord{
 				Space: name, Incarnation: n.Draw(t, "incarnation"), Dimension: rapid.IntRange(0, memory.MaxDimension).Draw(t, "dimension"),
 				Metric: memory.Metric(rapid.IntRange(1, 3).Draw(t, "metric")), At: at,
+				Embedder: rapid.StringN(-1, -1, memory.MaxEmbedder).Draw(t, "embedder"),
 			}
 		case 3:
 			return &openedRecord{
@@ -170,7 +171,7 @@ func FuzzDecodeOp(f *testing.F) {
 func FuzzDecodeRecord(f *testing.F) {
 	for _, r := range []record{
 		&unitRecord{Space: "faces", Incarnation: 1, Session: "s", Epoch: 1, First: 1, Count: 9, Base: 1, Rejected: []rejectedRun{{Start: 2, Count: 3}}},
-		&spaceRecord{Space: "faces", Incarnation: 1, Dimension: 3, Metric: memory.L2, At: 5},
+		&spaceRecord{Space: "faces", Incarnation: 1, Dimension: 3, Metric: memory.L2, At: 5, Embedder: "lexical"},
 		&openedRecord{Session: "s", Space: "faces", TTL: time.Hour},
 		&resumedRecord{Session: "s", Epoch: 2},
 		&endedRecord{Session: "s", Epoch: 2},

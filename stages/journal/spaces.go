@@ -26,7 +26,8 @@ func (s *Store) Space(name string) (memory.Space, bool) {
 	}
 	described := sp.Space
 	described.Committed = sp.public.Committed
-	described.Settled = sp.public.Settled && sp.public.Dimension == sp.Dimension && sp.public.Metric == sp.Metric
+	described.Settled = sp.public.Settled && sp.public.Dimension == sp.Dimension && sp.public.Metric == sp.Metric &&
+		sp.public.Embedder == sp.Embedder
 	return described, true
 }
 
@@ -52,7 +53,7 @@ func (s *Store) ListSpaces(after string, limit int) []memory.Space {
 }
 
 // CreateSpace makes a space, durable when it returns; creating an equal one again returns it. Metric 0 means cosine.
-// A fault.AlreadyExists says that dimension or metric differ.
+// A fault.AlreadyExists says that dimension, metric or embedder differ.
 func (s *Store) CreateSpace(ctx context.Context, want memory.Space) (memory.Space, error) {
 	room, err := s.reserveControl(ctx, 1)
 	if err != nil {

@@ -210,7 +210,7 @@ func (s *state) applySpace(lsn log.LSN, r *spaceRecord) error {
 	}
 	before, now := *sp, s.now
 	s.tick(r.At)
-	sp.Dimension, sp.Metric = r.Dimension, r.Metric
+	sp.Dimension, sp.Metric, sp.Embedder = r.Dimension, r.Metric, r.Embedder
 	s.done(lsn, sp, nil, func() { restoreSpace(sp, before); s.now = now })
 	return nil
 }
@@ -223,7 +223,8 @@ func (s *state) createSpace(lsn log.LSN, r *spaceRecord) error {
 	s.tick(r.At)
 	s.incarnation = r.Incarnation
 	sp := &space{next: 1, Space: memory.Space{
-		Name: r.Space, Incarnation: r.Incarnation, Dimension: r.Dimension, Metric: r.Metric, CreatedAt: time.Unix(0, r.At).UTC(),
+		Name: r.Space, Incarnation: r.Incarnation, Dimension: r.Dimension, Metric: r.Metric, Embedder: r.Embedder,
+		CreatedAt: time.Unix(0, r.At).UTC(),
 	}}
 	s.spaces[r.Space] = sp
 	s.insertName(r.Space)

@@ -131,6 +131,9 @@ func (h *history) offer(t *rapid.T) {
 		first:      uint64(max(1, int(expected)+rapid.IntRange(-4, 2).Draw(t, "from expected"))),
 		dimensions: rapid.SliceOfN(rapid.SampledFrom([]int{0, 3, 3, 3, 4}), 1, 6).Draw(t, "dimensions"),
 	}
+	for range o.dimensions {
+		o.embedders = append(o.embedders, rapid.SampledFrom([]string{"", "", "words"}).Draw(t, "embedder"))
+	}
 	d := h.state.decide(&o, h.clock)
 	h.judge(t, &o, &d, expected, epoch)
 	if d.refusal != nil {

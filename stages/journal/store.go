@@ -188,7 +188,7 @@ func await(ctx context.Context, d memory.Durability) error {
 	case <-d.Done():
 		return d.Err()
 	case <-ctx.Done():
-		return fault.Wrap(fault.Canceled, ctx.Err(), "gave up waiting for the disk")
+		return fault.GaveUp(ctx.Err(), "gave up waiting for the disk")
 	}
 }
 

@@ -147,7 +147,7 @@ func TestSpacesAreMadeOnce(t *testing.T) {
 	for _, other := range []memory.Space{{Name: "faces", Dimension: 4, Metric: memory.Dot}, {Name: "faces", Dimension: 3, Metric: memory.L2}} {
 		_, err = s.CreateSpace(ctx, other)
 		require.Equal(t, fault.AlreadyExists, fault.KindOf(err))
-		require.ErrorContains(t, err, "dimension 3 and metric dot")
+		require.ErrorContains(t, err, "dimension 3, metric dot")
 	}
 	for _, bad := range []memory.Space{{Dimension: 3}, {Name: "x"}, {Name: "x", Dimension: memory.MaxDimension + 1}, {Name: "x", Dimension: 1, Metric: 9}} {
 		_, err = s.CreateSpace(ctx, bad)

@@ -38,7 +38,7 @@ func newUnit(ops []session.Op) *unit {
 			op.Rejection = clipped(op.Rejection)
 		}
 		u.payload.Add(func(dst []byte) []byte { return appendOp(dst, op.Op) })
-		u.dimensions = append(u.dimensions, dimensionOf(op))
+		u.dimensions, u.embedders = append(u.dimensions, dimensionOf(op)), append(u.embedders, op.Embedder)
 		u.ops = ops[:i+1]
 	}
 	return u
@@ -124,18 +124,16 @@ func (s *Store) tellRejected(d *decision) {
 	}
 }
 
-// turn makes rejected ops of those whose vector does not fit the space, which another writer has just given its dimension.
+// turn makes rejected ops of those whose vector does not fit the space, which another writer has just given its dimension
+// or its embedder.
 func (u *unit) turn(d *decision) {
 	if len(d.mismatched) == 0 {
 		return
 	}
 	for _, i := range d.mismatched {
 		op := &u.ops[i]
-		op.Kind, op.Observe = memory.OpRejected, nil
-		op.Rejection = &memory.Rejection{
-			Code: fault.InvalidArgument.Code(), Field: "embedding",
-			Reason: fmt.Sprintf("space %q has dimension %d, got %d", u.from.Space, d.dimension, u.dimensions[i]),
-		}
+		op.Kind, op.Observe, op.Embedder = memory.OpRejected, nil, ""
+		op.Rejection = clipped(u.misfit(d, i))
 	}
 	again := log.NewPayload()
 	for i := range u.ops {
@@ -143,6 +141,26 @@ func (u *unit) turn(d *decision) {
 	}
 	u.payload.Free()
 	u.payload = again
+}
+
+// misfit says why the vector of op i does not fit the space.
+func (u *unit) misfit(d *decision, i int) *memory.Rejection {
+	by := u.embedders[i]
+	switch {
+	case by != "" && d.embedder == "":
+		return &memory.Rejection{Code: fault.InvalidArgument.Code(), Field: "embedding", Reason: fmt.Sprintf(
+			"there is no vector, and space %q has no embedder: its vectors come from clients", u.from.Space)}
+	case by != "" && by != d.embedder:
+		return &memory.Rejection{Code: fault.FailedPrecondition.Code(), Field: "content", Reason: fmt.Sprintf(
+			"space %q has its vectors from embedder %q, this server has %q", u.from.Space, d.embedder, by)}
+	case by != "":
+		return &memory.Rejection{Code: fault.FailedPrecondition.Code(), Field: "content", Reason: fmt.Sprintf(
+			"space %q has dimension %d, embedder %q now gives %d", u.from.Space, d.dimension, by, u.dimensions[i])}
+	}
+	return &memory.Rejection{
+		Code: fault.InvalidArgument.Code(), Field: "embedding",
+		Reason: fmt.Sprintf("space %q has dimension %d, got %d", u.from.Space, d.dimension, u.dimensions[i]),
+	}
 }
 
 // records returns what to append for a decision.

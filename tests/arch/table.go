@@ -24,6 +24,7 @@ func Layers() []Layer {
 		stage("decode"),
 		stage("sequence"),
 		stage("admit"),
+		stage("embed"),
 		stage("coalesce"),
 		stage("shard"),
 		stage("journal"),
@@ -60,7 +61,7 @@ func Layers() []Layer {
 		{Folder: "internal/console", Why: "the page is served files; it speaks to the server over HTTP"},
 		{
 			Folder: "internal/embed", May: []string{"internal/memory", "internal/fault"},
-			Why: "an embedder turns text into a vector and knows neither stage nor transport",
+			Kits: append(kits(), "internal/embed/embedtest"), Why: "an embedder turns text into a vector and knows neither stage nor transport",
 		},
 		{
 			Folder: "internal/dataset", May: []string{"internal/fault"},
@@ -135,9 +136,11 @@ func Bans() []Ban {
 		{From: "stages", To: Module + "/proto", Why: "the wire's messages end at the transports; stages speak the domain's words"},
 		{From: "stages", To: otelSDK, Why: "stages are measured from outside, by the engine's hooks"},
 		{From: "transports", To: Module + "/stages", Why: "a transport finds services through the engine, never a stage"},
+		{From: "transports", To: "google.golang.org/grpc", Why: "Connect speaks gRPC; a second server beside it is for no one"},
 		{From: "config", To: Module + "/stages", Why: "kinds arrive through the registry"},
 		{From: "config", To: Module + "/transports", Why: "kinds arrive through the registry"},
 		{From: "client", To: Module + "/internal", Why: "users import the SDK; what it drags in becomes theirs"},
+		{From: "client", To: "google.golang.org/grpc", Why: "users import the SDK; a second gRPC would be theirs too"},
 		{From: "client", To: Module + "/graph", Why: "users import the SDK; what it drags in becomes theirs"},
 		{From: "internal/session", To: "net", Why: noIO},
 	}

@@ -24,7 +24,7 @@ func TestDemo(t *testing.T) {
 	var next []string
 	waitUntil(within(t, 3*time.Minute), t, "it says what to try next", func() bool {
 		next = regexp.MustCompile(`(?m)^  (\S+ recall .*|curl .*|echo .*)$`).FindAllString(stderr.String(), -1)
-		return len(next) == 3
+		return len(next) == 4
 	})
 	for _, line := range next {
 		out, err := exec.Command("bash", "-euo", "pipefail", "-c", line).CombinedOutput()
@@ -38,6 +38,14 @@ func TestDemo(t *testing.T) {
 		Stale         int     `json:"recalls_that_missed_an_acked_observation"`
 		Recalls       int     `json:"recalls_while_streaming"`
 		FinalSequence uint64  `json:"final_sequence"`
+		Text          struct {
+			Embedder string `json:"embedder"`
+			Recalls  []struct {
+				Hits []struct {
+					Content string `json:"content"`
+				} `json:"hits"`
+			} `json:"recalls"`
+		} `json:"text"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(stdout.String()), &report), stdout.String())
 	require.Equal(t, 10000, report.Observations)
@@ -45,6 +53,11 @@ func TestDemo(t *testing.T) {
 	require.Zero(t, report.Stale)
 	require.Positive(t, report.Recalls)
 	require.InDelta(t, 1, report.RecallAt10, 0.002, "an exact scan may differ only in ties")
+	require.Equal(t, "lexical-v1-512", report.Text.Embedder)
+	require.Len(t, report.Text.Recalls, 3)
+	for i, says := range []string{"drinks green tea", "sister Lena", "sourdough bread"} {
+		require.Contains(t, report.Text.Recalls[i].Hits[0].Content, says)
+	}
 }
 
 // TestObserveAndRecallFiles: JSONL with bad lines, JSONL from standard input, and MNIST's own format.

@@ -190,3 +190,28 @@ func TestObserveTellsRejectionsBeforeAnError(t *testing.T) {
 	assert.Equal(t, 2, report.Rejections[0].Line)
 	assert.Contains(t, o.stderr.String(), "stdin:3")
 }
+
+// TestObserveTakesTexts: one a flag, lines of standard input or of a .txt file, rows of JSONL without a vector; a file that
+// is observed again doubles nothing.
+func TestObserveTakesTexts(t *testing.T) {
+	t.Parallel()
+	s := freshServer(t)
+	dir := t.TempDir()
+	lines, rows := filepath.Join(dir, "more.txt"), filepath.Join(dir, "rows.jsonl")
+	require.NoError(t, os.WriteFile(lines, []byte("plays the cello\n\nbakes bread\n"), 0o600))
+	require.NoError(t, os.WriteFile(rows, []byte(`{"id":"row","content":"swims in winter"}`+"\n"), 0o600))
+	run := func(stdin string, args ...string) string {
+		r := command(t, stdin, append(args, "--address", s.address)...)
+		require.Equal(t, 0, r.code, r.stderr)
+		return r.stdout
+	}
+	run("", "observe", "diary", "--text", "likes green tea")
+	run("", "observe", "diary", lines)
+	run("", "observe", "diary", lines)
+	run("", "observe", "diary", rows)
+	run("reads on paper\nsings\n", "observe", "diary", "--text", "-")
+	out := run("", "recall", "diary", "--text", "bread, baking", "--json")
+	assert.Contains(t, out, `"embedder": "lexical-v1-512"`)
+	assert.Contains(t, out, `"memory_id": "more-00003"`)
+	assert.Regexp(t, `diary +512 +cosine +lexical-v1-512 +6 `, run("", "spaces"))
+}

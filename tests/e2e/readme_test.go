@@ -10,13 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checkReadme looks closer at what the README's blocks have said: curl, Go, and the shell.
+// checkReadme looks closer at what the README's blocks have said: texts, curl, Go, and the shell.
 func checkReadme(t *testing.T, outputs []string) {
 	t.Helper()
+	require.Regexp(t, `(?m)^1  0\.\d+ .* likes green tea +$`, outputs[0])
+	require.Equal(t, 1, strings.Count(outputs[0], "(lexical match: lexical-v1-512 compares words and spellings, not meaning)"))
+
 	var answers []map[string]any
-	for d := json.NewDecoder(strings.NewReader(outputs[0])); d.More(); {
+	for d := json.NewDecoder(strings.NewReader(outputs[1])); d.More(); {
 		var a map[string]any
-		require.NoError(t, d.Decode(&a), outputs[0])
+		require.NoError(t, d.Decode(&a), outputs[1])
 		require.NotContains(t, a, "code")
 		answers = append(answers, a)
 	}
@@ -29,14 +32,14 @@ func checkReadme(t *testing.T, outputs []string) {
 	require.Len(t, get["memories"], 1)
 	require.Equal(t, []any{"nope"}, get["missing"])
 	require.Equal(t, "1", forget["matched"])
-	require.Equal(t, "1", list["spaces"].([]any)[0].(map[string]any)["memories"])
-	require.Equal(t, "3", stats["offered"], "two observations and a forget")
+	require.Equal(t, "1", list["spaces"].([]any)[1].(map[string]any)["memories"], "diary comes first")
+	require.Equal(t, "5", stats["offered"], "two texts, two observations and a forget")
 
-	require.Contains(t, outputs[1], "likes green tea")
+	require.Contains(t, outputs[2], "likes green tea")
 
-	require.Contains(t, outputs[2], "2 observations committed")
-	require.Contains(t, outputs[2], "photo-18")
-	require.Contains(t, outputs[2], "pipeline.yaml: ok")
+	require.Contains(t, outputs[3], "2 observations committed")
+	require.Contains(t, outputs[3], "photo-18")
+	require.Contains(t, outputs[3], "pipeline.yaml: ok")
 }
 
 // TestReadmeIsShort: a newcomer reads it to the end.

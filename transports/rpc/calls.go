@@ -30,6 +30,8 @@ type callLimit struct {
 	errors *connect.ErrorWriter
 	read   time.Duration
 	write  time.Duration
+
+	lasting bool // the answer comes in pieces, with as long between them as there is nothing to say
 }
 
 func newCallLimit(enter func(context.Context) (context.Context, func(), error), limits transports.Limits) callLimit {
@@ -53,7 +55,7 @@ func (c callLimit) limit(path string, next http.Handler) (string, http.Handler) 
 		r.Body = &timedBody{ReadCloser: r.Body, control: control, limit: c.read}
 		// A connection of HTTP/1.1 keeps its deadline for the calls that follow.
 		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-		next.ServeHTTP(&timedWriter{ResponseWriter: w, control: control, limit: c.write}, r.WithContext(ctx))
+		next.ServeHTTP(&timedWriter{ResponseWriter: w, control: control, limit: c.write, lasting: c.lasting}, r.WithContext(ctx))
 	})
 }
 
@@ -91,6 +93,7 @@ type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	limit   time.Duration
+	lasting bool
 }
 
 // Write implements http.ResponseWriter.
@@ -105,8 +108,14 @@ func (w *timedWriter) Write(p []byte) (written int, err error) {
 	}
 }
 
-// Flush implements http.Flusher, which Connect asks for.
-func (w *timedWriter) Flush() { _ = w.control.Flush() }
+// Flush implements http.Flusher, which Connect asks for after each piece. Over HTTP/2 a deadline that passes ends the stream
+// whether something is being written or not.
+func (w *timedWriter) Flush() {
+	_ = w.control.Flush()
+	if w.lasting {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+}
 
 // Unwrap serves http.ResponseController.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -21,10 +21,10 @@ import (
 const brief = 50 * time.Millisecond
 
 // limited serves a handler behind a call limit with brief times, and counts the places taken.
-func limited(t *testing.T, places int64, handler http.HandlerFunc) (*httptest.Server, *atomic.Int64) {
+func limited(t *testing.T, places int64, handler http.HandlerFunc, lasting ...bool) (*httptest.Server, *atomic.Int64) {
 	t.Helper()
 	taken := &atomic.Int64{}
-	c := callLimit{errors: connect.NewErrorWriter(), drain: 16 << 20, read: brief, write: brief, enter: func(ctx context.Context) (context.Context, func(), error) {
+	c := callLimit{lasting: len(lasting) > 0, errors: connect.NewErrorWriter(), drain: 16 << 20, read: brief, write: brief, enter: func(ctx context.Context) (context.Context, func(), error) {
 		if taken.Add(1) > places {
 			taken.Add(-1)
 			return nil, nil, errors.New("no place")
@@ -93,6 +93,31 @@ func TestAnAnswerThatIsNotTakenGivesItsPlaceUp(t *testing.T) {
 	require.NoError(t, err)
 	require.Error(t, <-ended)
 	require.Eventually(t, func() bool { return taken.Load() == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// An answer that lasts may be silent for longer than a piece of it may take to be read, over either version of HTTP.
+func TestALastingAnswerMayBeSilent(t *testing.T) {
+	h2 := &http.Transport{Protocols: &http.Protocols{}}
+	h2.Protocols.SetUnencryptedHTTP2(true)
+	for version, transport := range map[string]*http.Transport{"1.1": {}, "2": h2} {
+		t.Run(version, func(t *testing.T) {
+			t.Cleanup(transport.CloseIdleConnections)
+			server, _ := limited(t, 1, func(w http.ResponseWriter, r *http.Request) {
+				for range 3 {
+					_, err := io.WriteString(w, "piece")
+					assert.NoError(t, err)
+					assert.NoError(t, http.NewResponseController(w).Flush())
+					<-time.After(3 * brief)
+				}
+			}, true)
+			response, err := (&http.Client{Transport: transport}).Post(server.URL, "text/plain", strings.NewReader(""))
+			require.NoError(t, err)
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			require.Equal(t, "piecepiecepiece", string(text))
+		})
+	}
 }
 
 // A connection is used again after a call, without the deadlines of the one before.

@@ -49,10 +49,15 @@ func (s *Source) Handler(o Options) http.Handler {
 		}))
 	mux := http.NewServeMux()
 	calls, admin := newCallLimit(server.EnterCall, o.Limits), newCallLimit(server.EnterAdmin, o.Limits)
+	watches := newCallLimit(server.EnterWatch, o.Limits)
+	watches.lasting = true
 	mux.Handle(calls.limit(engramv1connect.NewMemoryServiceHandler(memoryService{server: server}, gated...)))
 	path, flow := engramv1connect.NewFlowServiceHandler(flowService{server: server}, gated...)
 	mux.Handle(path, flow)
+	mux.Handle(engramv1connect.FlowServiceMemoryFlowProcedure, overHTTP2(flow))
+	mux.Handle(engramv1connect.FlowServiceObserveStreamProcedure, overHTTP2(flow))
 	mux.Handle(calls.limit(engramv1connect.FlowServiceRecallStreamProcedure, flow)) // a call that is answered in pieces
+	mux.Handle(watches.limit(engramv1connect.FlowServiceWatchProcedure, flow))
 	mux.Handle(admin.limit(engramv1connect.NewAdminServiceHandler(adminService{server: server}, gated...)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))

@@ -24,6 +24,19 @@ func onlyProtocols(allowed []string, next http.Handler) http.Handler {
 	})
 }
 
+// overHTTP2 refuses a stream both ways that comes over HTTP/1.1, in words: Connect sends the bare status.
+func overHTTP2(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 {
+			w.Header().Set("Connection", "close") // its client may wait for an answer before it has sent all
+			http.Error(w, "a stream both ways needs HTTP/2, and this came over "+r.Proto+
+				"; let the client speak HTTP/2 without TLS (prior knowledge), or use MemoryService's calls", http.StatusHTTPVersionNotSupported)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // readable says whether a media type is one of the protocols'.
 func readable(kind string) bool {
 	return slices.ContainsFunc([]string{"application/json", "application/proto", "application/connect+", "application/grpc"},

@@ -5,7 +5,6 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/telemetry"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 	"github.com/engram-stream/engram/transports"
@@ -18,12 +17,6 @@ func answer[Req, Res any](ctx context.Context, r *connect.Request[Req], call fun
 		return nil, err
 	}
 	return connect.NewResponse(response), nil
-}
-
-// unbuilt is the answer of a call that this version does not serve.
-func unbuilt(name string) error {
-	return fault.New(fault.Unimplemented, "%s is not built yet", name).WithReason("NOT_BUILT").
-		WithHint("the README lists what this version serves")
 }
 
 type memoryService struct{ server *transports.Server }
@@ -66,8 +59,8 @@ func (f flowService) RecallStream(ctx context.Context, r *connect.Request[engram
 	return f.server.RecallStream(ctx, r.Msg, stream.Send)
 }
 
-func (flowService) Watch(context.Context, *connect.Request[engramv1.WatchRequest], *connect.ServerStream[engramv1.WatchResponse]) error {
-	return unbuilt("FlowService.Watch")
+func (f flowService) Watch(ctx context.Context, r *connect.Request[engramv1.WatchRequest], stream *connect.ServerStream[engramv1.WatchResponse]) error {
+	return f.server.Watch(ctx, r.Msg, stream.Send)
 }
 
 type adminService struct{ server *transports.Server }

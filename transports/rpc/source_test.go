@@ -11,15 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
-	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 	"github.com/engram-stream/engram/proto/gen/engram/v1/engramv1connect"
 	"github.com/engram-stream/engram/transports"
 )
@@ -35,13 +34,20 @@ func (i inlet) Offer(_ context.Context, o graph.Offer[session.Incoming]) error {
 	return err
 }
 
+// noEmbedding is a server without an embedder.
+type noEmbedding struct{}
+
+func (noEmbedding) Embedder() memory.Embedder { return nil }
+
 // serve answers with an rpc source on a loopback port.
 func serve(t *testing.T, i inlet, protocols ...string) (*httptest.Server, *transports.Hub) {
 	t.Helper()
 	hub := transports.NewHub()
 	source := &Source{
 		config: Config{Protocols: protocols}, hub: hub,
-		services: transports.Services{Inlet: i, Logger: slog.New(slog.DiscardHandler)},
+		services: transports.Services{
+			Inlet: i, Logger: slog.New(slog.DiscardHandler), Embedding: graph.NewHandle[transports.Embedding](noEmbedding{}),
+		},
 	}
 	server := httptest.NewUnstartedServer(source.Handler(Options{
 		Limits: transports.Limits{MessageBytes: 1 << 20, Streams: 8, Calls: 2, AnswerBytes: 1 << 20, RecallLimit: 10},
@@ -144,20 +150,6 @@ func TestConfigIsChecked(t *testing.T) {
 		})
 		assert.Equal(t, c.problems, found, name)
 	}
-}
-
-func TestStreamsThatAreNotBuiltSaySo(t *testing.T) {
-	server, _ := serve(t, inlet{}, protocols...)
-	protocols := &http.Protocols{}
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := engramv1connect.NewFlowServiceClient(&http.Client{Transport: transport}, server.URL, connect.WithGRPC())
-	watch, err := client.Watch(t.Context(), connect.NewRequest(&engramv1.WatchRequest{Space: "notes"}))
-	require.NoError(t, err)
-	assert.False(t, watch.Receive())
-	assert.Equal(t, connect.CodeUnimplemented, connect.CodeOf(watch.Err()))
-	assert.ErrorContains(t, watch.Err(), "FlowService.Watch")
 }
 
 func TestNotReadyIsUnavailable(t *testing.T) {

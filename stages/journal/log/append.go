@@ -42,7 +42,7 @@ func (r *Reservation) Release() {
 func (l *Log) Reserve(ctx context.Context, bytes int) (*Reservation, error) {
 	weight := min(max(int64(bytes), recordWeight), l.opts.PendingBytes)
 	if err := l.room.Acquire(ctx, weight); err != nil {
-		return nil, fault.Wrap(fault.Canceled, err, "gave up waiting for the journal").WithOp("append")
+		return nil, fault.GaveUp(err, "gave up waiting for the journal").WithOp("append")
 	}
 	return &Reservation{log: l, weight: weight}, nil
 }

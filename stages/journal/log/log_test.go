@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -212,6 +213,10 @@ func TestPendingIsBounded(t *testing.T) {
 	}
 	cancel()
 	require.Equal(t, fault.Canceled, fault.KindOf(<-waiting))
+	expired, release := context.WithDeadline(context.Background(), time.Unix(0, 0))
+	defer release()
+	_, err := l.Reserve(expired, 1)
+	require.Equal(t, fault.DeadlineExceeded, fault.KindOf(err))
 	close(gate)
 	durable(t, last)
 	r, err := l.Reserve(context.Background(), MaxRecordBytes) // larger than the buffer: alone

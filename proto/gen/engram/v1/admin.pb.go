@@ -140,12 +140,12 @@ func (Session_State) EnumDescriptor() ([]byte, []int) {
 	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9, 0}
 }
 
-// Space is a set of memories that are recalled together. Its name, dimension and metric never change.
+// Space is a set of memories that are recalled together. Its name, dimension, metric and embedder never change.
 type Space struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 64 characters: lower-case letters, digits, '.', '_' and '-'; a letter or digit first.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Components of every vector here: 1 to 4,096.
+	// Components of every vector here: 1 to 4,096. In CreateSpace with an embedder, 0 means the embedder's.
 	Dimension uint32 `protobuf:"varint,2,opt,name=dimension,proto3" json:"dimension,omitempty"`
 	Metric    Metric `protobuf:"varint,3,opt,name=metric,proto3,enum=engram.v1.Metric" json:"metric,omitempty"`
 	// Set by the server.
@@ -156,7 +156,9 @@ type Space struct {
 	CommittedVersion uint64 `protobuf:"varint,6,opt,name=committed_version,json=committedVersion,proto3" json:"committed_version,omitempty"`
 	// Up to this version memories are merged into the graph. Set by the server; never above committed_version.
 	GraphedVersion uint64 `protobuf:"varint,7,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
-	// Identity of what turned text into vectors here. Empty: vectors came from clients.
+	// Identity of what turns text into vectors here, such as "lexical-v1-512" (which matches words and spellings, not
+	// meaning). Empty: vectors come from clients. In CreateSpace the server's embedder may be named by its kind too, such as
+	// "lexical"; another one is INVALID_ARGUMENT. A space that its first write makes takes the embedder of that.
 	Embedder      string `protobuf:"bytes,8,opt,name=embedder,proto3" json:"embedder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -251,7 +253,7 @@ func (x *Space) GetEmbedder() string {
 // CreateSpaceRequest names the space to make.
 type CreateSpaceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// name and dimension are required; what the server sets is not read.
+	// name is required, and dimension without an embedder; what the server sets is not read.
 	Space         *Space `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1174,18 +1176,17 @@ var File_engram_v1_admin_proto protoreflect.FileDescriptor
 
 const file_engram_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15engram/v1/admin.proto\x12\tengram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x02\n" +
+	"\x15engram/v1/admin.proto\x12\tengram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n" +
 	"\x05Space\x125\n" +
-	"\x04name\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18@2\x16^[a-z0-9][a-z0-9._-]*$R\x04name\x12(\n" +
-	"\tdimension\x18\x02 \x01(\rB\n" +
-	"\xbaH\a*\x05\x18\x80 (\x01R\tdimension\x123\n" +
+	"\x04name\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18@2\x16^[a-z0-9][a-z0-9._-]*$R\x04name\x12&\n" +
+	"\tdimension\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\x80 R\tdimension\x123\n" +
 	"\x06metric\x18\x03 \x01(\x0e2\x11.engram.v1.MetricB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06metric\x129\n" +
 	"\n" +
 	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n" +
 	"\bmemories\x18\x05 \x01(\x04R\bmemories\x12+\n" +
 	"\x11committed_version\x18\x06 \x01(\x04R\x10committedVersion\x12'\n" +
-	"\x0fgraphed_version\x18\a \x01(\x04R\x0egraphedVersion\x12\x1a\n" +
-	"\bembedder\x18\b \x01(\tR\bembedder\"D\n" +
+	"\x0fgraphed_version\x18\a \x01(\x04R\x0egraphedVersion\x12$\n" +
+	"\bembedder\x18\b \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\bembedder\"D\n" +
 	"\x12CreateSpaceRequest\x12.\n" +
 	"\x05space\x18\x01 \x01(\v2\x10.engram.v1.SpaceB\x06\xbaH\x03\xc8\x01\x01R\x05space\"=\n" +
 	"\x13CreateSpaceResponse\x12&\n" +

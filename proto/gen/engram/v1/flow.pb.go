@@ -88,7 +88,7 @@ const (
 	EventKind_EVENT_KIND_FORGOTTEN EventKind = 2
 	// The graph has caught up to Event.version.
 	EventKind_EVENT_KIND_GRAPHED EventKind = 3
-	// The server's queue changed its state; see Credit.State.
+	// The server's queue changed its state: Event.queue_state. The first event of a watch tells it, if it is not STATE_OK.
 	EventKind_EVENT_KIND_BACKPRESSURE EventKind = 4
 )
 
@@ -148,7 +148,8 @@ const (
 	Nack_REASON_SEQUENCE_GAP Nack_Reason = 2
 	// More was sent than Credit allowed. Going on so ends the stream.
 	Nack_REASON_CREDIT_EXCEEDED Nack_Reason = 3
-	// The space cannot be written: the disk is full or failed. Recalls still work.
+	// The space cannot be written: the disk is full or failed, or what embeds its texts cannot be reached. Recalls still
+	// work.
 	Nack_REASON_STORAGE_UNAVAILABLE Nack_Reason = 4
 )
 
@@ -2453,10 +2454,16 @@ func (*RecallStreamResponse_Done) isRecallStreamResponse_Frame() {}
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Space string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
-	// Begin after this version. 0: from now on. A version no longer retained is FAILED_PRECONDITION.
+	// Begin after this version. 0: from now on. A version that is not published yet, or no longer retained, is
+	// FAILED_PRECONDITION.
 	FromVersion uint64 `protobuf:"varint,2,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
 	// Only these. Empty: all.
-	Kinds         []EventKind `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=engram.v1.EventKind" json:"kinds,omitempty"`
+	Kinds []EventKind `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=engram.v1.EventKind" json:"kinds,omitempty"`
+	// Begin with the first event that is retained. Not together with from_version.
+	FromStart bool `protobuf:"varint,4,opt,name=from_start,json=fromStart,proto3" json:"from_start,omitempty"`
+	// From Started, to resume: if the space is another one by now, deleted and made again, the watch ends with NOT_FOUND.
+	// 0: whichever there is.
+	Incarnation   uint64 `protobuf:"varint,5,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2512,6 +2519,20 @@ func (x *WatchRequest) GetKinds() []EventKind {
 	return nil
 }
 
+func (x *WatchRequest) GetFromStart() bool {
+	if x != nil {
+		return x.FromStart
+	}
+	return false
+}
+
+func (x *WatchRequest) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
 // WatchResponse is one notice.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2520,6 +2541,7 @@ type WatchResponse struct {
 	//	*WatchResponse_Event_
 	//	*WatchResponse_Lagged_
 	//	*WatchResponse_Heartbeat
+	//	*WatchResponse_Started_
 	Frame         isWatchResponse_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2589,6 +2611,15 @@ func (x *WatchResponse) GetHeartbeat() *Pong {
 	return nil
 }
 
+func (x *WatchResponse) GetStarted() *WatchResponse_Started {
+	if x != nil {
+		if x, ok := x.Frame.(*WatchResponse_Started_); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
 type isWatchResponse_Frame interface {
 	isWatchResponse_Frame()
 }
@@ -2602,8 +2633,13 @@ type WatchResponse_Lagged_ struct {
 }
 
 type WatchResponse_Heartbeat struct {
-	// Nothing happened, and the stream is alive.
+	// Nothing happened for 15 s, and the stream is alive.
 	Heartbeat *Pong `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
+}
+
+type WatchResponse_Started_ struct {
+	// The first frame.
+	Started *WatchResponse_Started `protobuf:"bytes,4,opt,name=started,proto3,oneof"`
 }
 
 func (*WatchResponse_Event_) isWatchResponse_Frame() {}
@@ -2612,15 +2648,25 @@ func (*WatchResponse_Lagged_) isWatchResponse_Frame() {}
 
 func (*WatchResponse_Heartbeat) isWatchResponse_Frame() {}
 
+func (*WatchResponse_Started_) isWatchResponse_Frame() {}
+
 // Event is something that happened, in version order.
 type WatchResponse_Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=engram.v1.EventKind" json:"kind,omitempty"`
-	// The version it happened at.
-	Version   uint64   `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The version it happened at; of several memories stored, that of the last. Unset under EVENT_KIND_BACKPRESSURE. Resume
+	// after the version of the last event without `more`.
+	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Up to 256. An id that was stored again is stored, not forgotten.
 	MemoryIds []string `protobuf:"bytes,3,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
-	// By the server's clock.
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// When the server received it, by its clock; of several memories, the last.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// More was forgotten at this version than one event holds, and the next event has more of it.
+	More bool `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	// The state of the server's queue, under EVENT_KIND_BACKPRESSURE.
+	QueueState Credit_State `protobuf:"varint,6,opt,name=queue_state,json=queueState,proto3,enum=engram.v1.Credit_State" json:"queue_state,omitempty"`
+	// How full it is, 0 to 1.
+	QueueFill     float32 `protobuf:"fixed32,7,opt,name=queue_fill,json=queueFill,proto3" json:"queue_fill,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2683,12 +2729,89 @@ func (x *WatchResponse_Event) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Lagged says that the watcher was too slow and notices were dropped. A watcher never holds observations up.
+func (x *WatchResponse_Event) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *WatchResponse_Event) GetQueueState() Credit_State {
+	if x != nil {
+		return x.QueueState
+	}
+	return Credit_STATE_UNSPECIFIED
+}
+
+func (x *WatchResponse_Event) GetQueueFill() float32 {
+	if x != nil {
+		return x.QueueFill
+	}
+	return 0
+}
+
+// Started says where the watch begins.
+type WatchResponse_Started struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events that follow are those after this version.
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Tells the space from an earlier one of the same name.
+	Incarnation   uint64 `protobuf:"varint,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Started) Reset() {
+	*x = WatchResponse_Started{}
+	mi := &file_engram_v1_flow_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Started) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Started) ProtoMessage() {}
+
+func (x *WatchResponse_Started) ProtoReflect() protoreflect.Message {
+	mi := &file_engram_v1_flow_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Started.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Started) Descriptor() ([]byte, []int) {
+	return file_engram_v1_flow_proto_rawDescGZIP(), []int{23, 1}
+}
+
+func (x *WatchResponse_Started) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *WatchResponse_Started) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+// Lagged says that the watcher was too slow and notices were dropped: once it had caught up, it fell behind by more than
+// 65,536 versions. The watch goes on after resume_version. A watcher never holds observations up.
 type WatchResponse_Lagged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Read the space again from here.
+	// What was dropped happened up to here: read the space again.
 	ResumeVersion uint64 `protobuf:"varint,1,opt,name=resume_version,json=resumeVersion,proto3" json:"resume_version,omitempty"`
-	// How many notices were dropped.
+	// How many versions were dropped.
 	Skipped       uint64 `protobuf:"varint,2,opt,name=skipped,proto3" json:"skipped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2696,7 +2819,7 @@ type WatchResponse_Lagged struct {
 
 func (x *WatchResponse_Lagged) Reset() {
 	*x = WatchResponse_Lagged{}
-	mi := &file_engram_v1_flow_proto_msgTypes[25]
+	mi := &file_engram_v1_flow_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2831,7 @@ func (x *WatchResponse_Lagged) String() string {
 func (*WatchResponse_Lagged) ProtoMessage() {}
 
 func (x *WatchResponse_Lagged) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_flow_proto_msgTypes[25]
+	mi := &file_engram_v1_flow_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2844,7 @@ func (x *WatchResponse_Lagged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse_Lagged.ProtoReflect.Descriptor instead.
 func (*WatchResponse_Lagged) Descriptor() ([]byte, []int) {
-	return file_engram_v1_flow_proto_rawDescGZIP(), []int{23, 1}
+	return file_engram_v1_flow_proto_rawDescGZIP(), []int{23, 2}
 }
 
 func (x *WatchResponse_Lagged) GetResumeVersion() uint64 {
@@ -2914,21 +3037,33 @@ const file_engram_v1_flow_proto_rawDesc = "" +
 	"\astarted\x18\x01 \x01(\v2\x18.engram.v1.RecallStartedH\x00R\astarted\x12.\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x16.engram.v1.RecallChunkH\x00R\x05chunk\x12+\n" +
 	"\x04done\x18\x03 \x01(\v2\x15.engram.v1.RecallDoneH\x00R\x04doneB\a\n" +
-	"\x05frame\"\x86\x01\n" +
+	"\x05frame\"\xd0\x01\n" +
 	"\fWatchRequest\x12\x1d\n" +
 	"\x05space\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05space\x12!\n" +
-	"\ffrom_version\x18\x02 \x01(\x04R\vfromVersion\x124\n" +
-	"\x05kinds\x18\x03 \x03(\x0e2\x14.engram.v1.EventKindB\b\xbaH\x05\x92\x01\x02\x10\x10R\x05kinds\"\xa0\x03\n" +
+	"\ffrom_version\x18\x02 \x01(\x04R\vfromVersion\x12=\n" +
+	"\x05kinds\x18\x03 \x03(\x0e2\x14.engram.v1.EventKindB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\a\x82\x01\x04\x10\x01 \x00R\x05kinds\x12\x1d\n" +
+	"\n" +
+	"from_start\x18\x04 \x01(\bR\tfromStart\x12 \n" +
+	"\vincarnation\x18\x05 \x01(\x04R\vincarnation\"\x92\x05\n" +
 	"\rWatchResponse\x126\n" +
 	"\x05event\x18\x01 \x01(\v2\x1e.engram.v1.WatchResponse.EventH\x00R\x05event\x129\n" +
 	"\x06lagged\x18\x02 \x01(\v2\x1f.engram.v1.WatchResponse.LaggedH\x00R\x06lagged\x12/\n" +
-	"\theartbeat\x18\x03 \x01(\v2\x0f.engram.v1.PongH\x00R\theartbeat\x1a\x96\x01\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x0f.engram.v1.PongH\x00R\theartbeat\x12<\n" +
+	"\astarted\x18\x04 \x01(\v2 .engram.v1.WatchResponse.StartedH\x00R\astarted\x1a\x83\x02\n" +
 	"\x05Event\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.engram.v1.EventKindR\x04kind\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
 	"memory_ids\x18\x03 \x03(\tR\tmemoryIds\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x1aI\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\x128\n" +
+	"\vqueue_state\x18\x06 \x01(\x0e2\x17.engram.v1.Credit.StateR\n" +
+	"queueState\x12\x1d\n" +
+	"\n" +
+	"queue_fill\x18\a \x01(\x02R\tqueueFill\x1aE\n" +
+	"\aStarted\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x1aI\n" +
 	"\x06Lagged\x12%\n" +
 	"\x0eresume_version\x18\x01 \x01(\x04R\rresumeVersion\x12\x18\n" +
 	"\askipped\x18\x02 \x01(\x04R\askippedB\a\n" +
@@ -2963,7 +3098,7 @@ func file_engram_v1_flow_proto_rawDescGZIP() []byte {
 }
 
 var file_engram_v1_flow_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_engram_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_engram_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_engram_v1_flow_proto_goTypes = []any{
 	(OverloadPolicy)(0),           // 0: engram.v1.OverloadPolicy
 	(EventKind)(0),                // 1: engram.v1.EventKind
@@ -2996,38 +3131,39 @@ var file_engram_v1_flow_proto_goTypes = []any{
 	(*WatchRequest)(nil),          // 28: engram.v1.WatchRequest
 	(*WatchResponse)(nil),         // 29: engram.v1.WatchResponse
 	(*WatchResponse_Event)(nil),   // 30: engram.v1.WatchResponse.Event
-	(*WatchResponse_Lagged)(nil),  // 31: engram.v1.WatchResponse.Lagged
-	(AckLevel)(0),                 // 32: engram.v1.AckLevel
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*Rejection)(nil),             // 34: engram.v1.Rejection
-	(*Observation)(nil),           // 35: engram.v1.Observation
-	(*ForgetTarget)(nil),          // 36: engram.v1.ForgetTarget
-	(*RecallQuery)(nil),           // 37: engram.v1.RecallQuery
-	(*RecallStarted)(nil),         // 38: engram.v1.RecallStarted
-	(*RecallChunk)(nil),           // 39: engram.v1.RecallChunk
-	(*RecallDone)(nil),            // 40: engram.v1.RecallDone
-	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
+	(*WatchResponse_Started)(nil), // 31: engram.v1.WatchResponse.Started
+	(*WatchResponse_Lagged)(nil),  // 32: engram.v1.WatchResponse.Lagged
+	(AckLevel)(0),                 // 33: engram.v1.AckLevel
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*Rejection)(nil),             // 35: engram.v1.Rejection
+	(*Observation)(nil),           // 36: engram.v1.Observation
+	(*ForgetTarget)(nil),          // 37: engram.v1.ForgetTarget
+	(*RecallQuery)(nil),           // 38: engram.v1.RecallQuery
+	(*RecallStarted)(nil),         // 39: engram.v1.RecallStarted
+	(*RecallChunk)(nil),           // 40: engram.v1.RecallChunk
+	(*RecallDone)(nil),            // 41: engram.v1.RecallDone
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
 }
 var file_engram_v1_flow_proto_depIdxs = []int32{
-	32, // 0: engram.v1.Hello.ack_level:type_name -> engram.v1.AckLevel
+	33, // 0: engram.v1.Hello.ack_level:type_name -> engram.v1.AckLevel
 	0,  // 1: engram.v1.Hello.overload_policy:type_name -> engram.v1.OverloadPolicy
-	33, // 2: engram.v1.Hello.detach_ttl:type_name -> google.protobuf.Duration
-	34, // 3: engram.v1.Welcome.rejected:type_name -> engram.v1.Rejection
+	34, // 2: engram.v1.Hello.detach_ttl:type_name -> google.protobuf.Duration
+	35, // 3: engram.v1.Welcome.rejected:type_name -> engram.v1.Rejection
 	13, // 4: engram.v1.Welcome.credit:type_name -> engram.v1.Credit
 	8,  // 5: engram.v1.Welcome.limits:type_name -> engram.v1.Limits
-	33, // 6: engram.v1.Limits.heartbeat_interval:type_name -> google.protobuf.Duration
-	33, // 7: engram.v1.Limits.detach_ttl:type_name -> google.protobuf.Duration
-	35, // 8: engram.v1.ObserveBatch.observations:type_name -> engram.v1.Observation
-	36, // 9: engram.v1.ForgetOp.target:type_name -> engram.v1.ForgetTarget
-	34, // 10: engram.v1.Ack.rejected:type_name -> engram.v1.Rejection
+	34, // 6: engram.v1.Limits.heartbeat_interval:type_name -> google.protobuf.Duration
+	34, // 7: engram.v1.Limits.detach_ttl:type_name -> google.protobuf.Duration
+	36, // 8: engram.v1.ObserveBatch.observations:type_name -> engram.v1.Observation
+	37, // 9: engram.v1.ForgetOp.target:type_name -> engram.v1.ForgetTarget
+	35, // 10: engram.v1.Ack.rejected:type_name -> engram.v1.Rejection
 	2,  // 11: engram.v1.Nack.reason:type_name -> engram.v1.Nack.Reason
-	33, // 12: engram.v1.Nack.retry_after:type_name -> google.protobuf.Duration
+	34, // 12: engram.v1.Nack.retry_after:type_name -> google.protobuf.Duration
 	3,  // 13: engram.v1.Credit.state:type_name -> engram.v1.Credit.State
-	33, // 14: engram.v1.Credit.retry_after:type_name -> google.protobuf.Duration
+	34, // 14: engram.v1.Credit.retry_after:type_name -> google.protobuf.Duration
 	4,  // 15: engram.v1.FlowControl.action:type_name -> engram.v1.FlowControl.Action
-	37, // 16: engram.v1.RecallOp.query:type_name -> engram.v1.RecallQuery
+	38, // 16: engram.v1.RecallOp.query:type_name -> engram.v1.RecallQuery
 	5,  // 17: engram.v1.GoAway.reason:type_name -> engram.v1.GoAway.Reason
-	33, // 18: engram.v1.GoAway.reconnect_after:type_name -> google.protobuf.Duration
+	34, // 18: engram.v1.GoAway.reconnect_after:type_name -> google.protobuf.Duration
 	6,  // 19: engram.v1.ObserveStreamRequest.hello:type_name -> engram.v1.Hello
 	9,  // 20: engram.v1.ObserveStreamRequest.observe:type_name -> engram.v1.ObserveBatch
 	10, // 21: engram.v1.ObserveStreamRequest.forget:type_name -> engram.v1.ForgetOp
@@ -3056,32 +3192,34 @@ var file_engram_v1_flow_proto_depIdxs = []int32{
 	18, // 44: engram.v1.MemoryFlowResponse.pong:type_name -> engram.v1.Pong
 	21, // 45: engram.v1.MemoryFlowResponse.go_away:type_name -> engram.v1.GoAway
 	20, // 46: engram.v1.MemoryFlowResponse.closed:type_name -> engram.v1.Closed
-	38, // 47: engram.v1.MemoryFlowResponse.recall_started:type_name -> engram.v1.RecallStarted
-	39, // 48: engram.v1.MemoryFlowResponse.recall_chunk:type_name -> engram.v1.RecallChunk
-	40, // 49: engram.v1.MemoryFlowResponse.recall_done:type_name -> engram.v1.RecallDone
-	37, // 50: engram.v1.RecallStreamRequest.query:type_name -> engram.v1.RecallQuery
-	38, // 51: engram.v1.RecallStreamResponse.started:type_name -> engram.v1.RecallStarted
-	39, // 52: engram.v1.RecallStreamResponse.chunk:type_name -> engram.v1.RecallChunk
-	40, // 53: engram.v1.RecallStreamResponse.done:type_name -> engram.v1.RecallDone
+	39, // 47: engram.v1.MemoryFlowResponse.recall_started:type_name -> engram.v1.RecallStarted
+	40, // 48: engram.v1.MemoryFlowResponse.recall_chunk:type_name -> engram.v1.RecallChunk
+	41, // 49: engram.v1.MemoryFlowResponse.recall_done:type_name -> engram.v1.RecallDone
+	38, // 50: engram.v1.RecallStreamRequest.query:type_name -> engram.v1.RecallQuery
+	39, // 51: engram.v1.RecallStreamResponse.started:type_name -> engram.v1.RecallStarted
+	40, // 52: engram.v1.RecallStreamResponse.chunk:type_name -> engram.v1.RecallChunk
+	41, // 53: engram.v1.RecallStreamResponse.done:type_name -> engram.v1.RecallDone
 	1,  // 54: engram.v1.WatchRequest.kinds:type_name -> engram.v1.EventKind
 	30, // 55: engram.v1.WatchResponse.event:type_name -> engram.v1.WatchResponse.Event
-	31, // 56: engram.v1.WatchResponse.lagged:type_name -> engram.v1.WatchResponse.Lagged
+	32, // 56: engram.v1.WatchResponse.lagged:type_name -> engram.v1.WatchResponse.Lagged
 	18, // 57: engram.v1.WatchResponse.heartbeat:type_name -> engram.v1.Pong
-	1,  // 58: engram.v1.WatchResponse.Event.kind:type_name -> engram.v1.EventKind
-	41, // 59: engram.v1.WatchResponse.Event.at:type_name -> google.protobuf.Timestamp
-	22, // 60: engram.v1.FlowService.ObserveStream:input_type -> engram.v1.ObserveStreamRequest
-	24, // 61: engram.v1.FlowService.MemoryFlow:input_type -> engram.v1.MemoryFlowRequest
-	26, // 62: engram.v1.FlowService.RecallStream:input_type -> engram.v1.RecallStreamRequest
-	28, // 63: engram.v1.FlowService.Watch:input_type -> engram.v1.WatchRequest
-	23, // 64: engram.v1.FlowService.ObserveStream:output_type -> engram.v1.ObserveStreamResponse
-	25, // 65: engram.v1.FlowService.MemoryFlow:output_type -> engram.v1.MemoryFlowResponse
-	27, // 66: engram.v1.FlowService.RecallStream:output_type -> engram.v1.RecallStreamResponse
-	29, // 67: engram.v1.FlowService.Watch:output_type -> engram.v1.WatchResponse
-	64, // [64:68] is the sub-list for method output_type
-	60, // [60:64] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	31, // 58: engram.v1.WatchResponse.started:type_name -> engram.v1.WatchResponse.Started
+	1,  // 59: engram.v1.WatchResponse.Event.kind:type_name -> engram.v1.EventKind
+	42, // 60: engram.v1.WatchResponse.Event.at:type_name -> google.protobuf.Timestamp
+	3,  // 61: engram.v1.WatchResponse.Event.queue_state:type_name -> engram.v1.Credit.State
+	22, // 62: engram.v1.FlowService.ObserveStream:input_type -> engram.v1.ObserveStreamRequest
+	24, // 63: engram.v1.FlowService.MemoryFlow:input_type -> engram.v1.MemoryFlowRequest
+	26, // 64: engram.v1.FlowService.RecallStream:input_type -> engram.v1.RecallStreamRequest
+	28, // 65: engram.v1.FlowService.Watch:input_type -> engram.v1.WatchRequest
+	23, // 66: engram.v1.FlowService.ObserveStream:output_type -> engram.v1.ObserveStreamResponse
+	25, // 67: engram.v1.FlowService.MemoryFlow:output_type -> engram.v1.MemoryFlowResponse
+	27, // 68: engram.v1.FlowService.RecallStream:output_type -> engram.v1.RecallStreamResponse
+	29, // 69: engram.v1.FlowService.Watch:output_type -> engram.v1.WatchResponse
+	66, // [66:70] is the sub-list for method output_type
+	62, // [62:66] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_engram_v1_flow_proto_init() }
@@ -3138,6 +3276,7 @@ func file_engram_v1_flow_proto_init() {
 		(*WatchResponse_Event_)(nil),
 		(*WatchResponse_Lagged_)(nil),
 		(*WatchResponse_Heartbeat)(nil),
+		(*WatchResponse_Started_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3145,7 +3284,7 @@ func file_engram_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engram_v1_flow_proto_rawDesc), len(file_engram_v1_flow_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -401,7 +401,8 @@ type Observation struct {
 	// Names the memory within its space, at most 128 bytes. Storing under a name that exists replaces the memory. Empty:
 	// the server derives the name from the session and the sequence number, so that a resend gives the same name.
 	MemoryId string `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
-	// Free text, returned as it came, at most 1 MiB. Without a vector it is what the space's embedder turns into one.
+	// Free text, returned as it came, at most 1 MiB. Without a vector it is what the space's embedder turns into one; in a
+	// space without one that is rejected. With a vector it is not embedded.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// At most 64 pairs. Filters see these.
 	Metadata map[string]*MetadataValue `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -767,7 +768,8 @@ type RecallQuery struct {
 	Ef uint32 `protobuf:"varint,12,opt,name=ef,proto3" json:"ef,omitempty"`
 	// Hits a RecallChunk, at most 1,000. 0: the server decides. Only for streamed recalls.
 	ChunkSize uint32 `protobuf:"varint,13,opt,name=chunk_size,json=chunkSize,proto3" json:"chunk_size,omitempty"`
-	// Text instead of a vector, at most 64 KiB, embedded by the embedder recorded with the space.
+	// Text instead of a vector, at most 64 KiB, embedded by the embedder recorded with the space. Without one there, or on a
+	// server that has another, it is FAILED_PRECONDITION; UNAVAILABLE when the embedder fails for now.
 	Text string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
 	// Say in Hit.explanation how each score came about.
 	Explain bool `protobuf:"varint,15,opt,name=explain,proto3" json:"explain,omitempty"`
@@ -1063,8 +1065,10 @@ type RecallStarted struct {
 	SnapshotVersion uint64 `protobuf:"varint,2,opt,name=snapshot_version,json=snapshotVersion,proto3" json:"snapshot_version,omitempty"`
 	// Up to this version the graph is searched; from here to snapshot_version everything is scanned exactly.
 	GraphedVersion uint64 `protobuf:"varint,3,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Identity of what embedded the query's text; empty when the query brought a vector.
+	Embedder      string `protobuf:"bytes,4,opt,name=embedder,proto3" json:"embedder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecallStarted) Reset() {
@@ -1116,6 +1120,13 @@ func (x *RecallStarted) GetGraphedVersion() uint64 {
 		return x.GraphedVersion
 	}
 	return 0
+}
+
+func (x *RecallStarted) GetEmbedder() string {
+	if x != nil {
+		return x.Embedder
+	}
+	return ""
 }
 
 // RecallChunk carries hits, best first within the recall unless provisional.
@@ -1632,8 +1643,10 @@ type RecallResponse struct {
 	SnapshotVersion uint64 `protobuf:"varint,2,opt,name=snapshot_version,json=snapshotVersion,proto3" json:"snapshot_version,omitempty"`
 	// Up to this version the graph was searched; the rest was scanned exactly.
 	GraphedVersion uint64 `protobuf:"varint,3,opt,name=graphed_version,json=graphedVersion,proto3" json:"graphed_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Identity of what embedded the query's text; empty when the query brought a vector.
+	Embedder      string `protobuf:"bytes,4,opt,name=embedder,proto3" json:"embedder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecallResponse) Reset() {
@@ -1685,6 +1698,13 @@ func (x *RecallResponse) GetGraphedVersion() uint64 {
 		return x.GraphedVersion
 	}
 	return 0
+}
+
+func (x *RecallResponse) GetEmbedder() string {
+	if x != nil {
+		return x.Embedder
+	}
+	return ""
 }
 
 // GetRequest reads memories by name.
@@ -2230,11 +2250,12 @@ const file_engram_v1_memory_proto_rawDesc = "" +
 	"\vexplanation\x18\v \x01(\tR\vexplanation\x1aU\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.engram.v1.MetadataValueR\x05value:\x028\x01\"\x80\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.engram.v1.MetadataValueR\x05value:\x028\x01\"\x9c\x01\n" +
 	"\rRecallStarted\x12\x1b\n" +
 	"\trecall_id\x18\x01 \x01(\x04R\brecallId\x12)\n" +
 	"\x10snapshot_version\x18\x02 \x01(\x04R\x0fsnapshotVersion\x12'\n" +
-	"\x0fgraphed_version\x18\x03 \x01(\x04R\x0egraphedVersion\"p\n" +
+	"\x0fgraphed_version\x18\x03 \x01(\x04R\x0egraphedVersion\x12\x1a\n" +
+	"\bembedder\x18\x04 \x01(\tR\bembedder\"p\n" +
 	"\vRecallChunk\x12\x1b\n" +
 	"\trecall_id\x18\x01 \x01(\x04R\brecallId\x12\"\n" +
 	"\x04hits\x18\x02 \x03(\v2\x0e.engram.v1.HitR\x04hits\x12 \n" +
@@ -2275,11 +2296,12 @@ const file_engram_v1_memory_proto_rawDesc = "" +
 	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"f\n" +
 	"\rRecallRequest\x12\x1f\n" +
 	"\x05space\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05space\x124\n" +
-	"\x05query\x18\x02 \x01(\v2\x16.engram.v1.RecallQueryB\x06\xbaH\x03\xc8\x01\x01R\x05query\"\x88\x01\n" +
+	"\x05query\x18\x02 \x01(\v2\x16.engram.v1.RecallQueryB\x06\xbaH\x03\xc8\x01\x01R\x05query\"\xa4\x01\n" +
 	"\x0eRecallResponse\x12\"\n" +
 	"\x04hits\x18\x01 \x03(\v2\x0e.engram.v1.HitR\x04hits\x12)\n" +
 	"\x10snapshot_version\x18\x02 \x01(\x04R\x0fsnapshotVersion\x12'\n" +
-	"\x0fgraphed_version\x18\x03 \x01(\x04R\x0egraphedVersion\"\x84\x01\n" +
+	"\x0fgraphed_version\x18\x03 \x01(\x04R\x0egraphedVersion\x12\x1a\n" +
+	"\bembedder\x18\x04 \x01(\tR\bembedder\"\x84\x01\n" +
 	"\n" +
 	"GetRequest\x12\x1d\n" +
 	"\x05space\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05space\x12*\n" +

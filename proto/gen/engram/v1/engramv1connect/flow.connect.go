@@ -55,7 +55,10 @@ type FlowServiceClient interface {
 	// RecallStream is one recall whose hits arrive as they are found. Its errors are those of MemoryService.Recall; one
 	// that comes after `started` is in RecallDone.
 	RecallStream(context.Context, *connect.Request[v1.RecallStreamRequest]) (*connect.ServerStreamForClient[v1.RecallStreamResponse], error)
-	// Watch tells what happens in a space. NOT_FOUND: no such space. FAILED_PRECONDITION: from_version is no longer retained.
+	// Watch tells what happens in a space, in version order, as soon as recalls find it. A watcher reads at its own pace, and
+	// takes a place among the streams. It ends with UNAVAILABLE when the server stops, and with NOT_FOUND when the space is
+	// deleted. NOT_FOUND: no such space. FAILED_PRECONDITION: from_version is above what is published, or no longer retained.
+	// RESOURCE_EXHAUSTED: too many streams.
 	Watch(context.Context, *connect.Request[v1.WatchRequest]) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 }
 
@@ -135,7 +138,10 @@ type FlowServiceHandler interface {
 	// RecallStream is one recall whose hits arrive as they are found. Its errors are those of MemoryService.Recall; one
 	// that comes after `started` is in RecallDone.
 	RecallStream(context.Context, *connect.Request[v1.RecallStreamRequest], *connect.ServerStream[v1.RecallStreamResponse]) error
-	// Watch tells what happens in a space. NOT_FOUND: no such space. FAILED_PRECONDITION: from_version is no longer retained.
+	// Watch tells what happens in a space, in version order, as soon as recalls find it. A watcher reads at its own pace, and
+	// takes a place among the streams. It ends with UNAVAILABLE when the server stops, and with NOT_FOUND when the space is
+	// deleted. NOT_FOUND: no such space. FAILED_PRECONDITION: from_version is above what is published, or no longer retained.
+	// RESOURCE_EXHAUSTED: too many streams.
 	Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error
 }
 
