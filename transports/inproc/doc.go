@@ -1,4 +1,4 @@
-// Package inproc serves engram's streams and calls to the process that holds the server: for tests, and for programs
+// Package inproc serves MemoryFlow and the unary calls to the process that holds the server: for tests, and for programs
 // that embed it. There are no sockets and no encoding.
 //
 // It promises what every transport does (package transports), and errors that are a *fault.Error. A stream holds at
