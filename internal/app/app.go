@@ -121,7 +121,7 @@ func New(c Config) (*Server, error) {
 	return &Server{
 		pipeline: pipeline, insecure: c.Insecure, given: c.Listener, log: c.Logger, hub: hub, engine: engine, reports: reports,
 		release: release,
-		state: newReadiness(),
+		state:   newReadiness(),
 	}, nil
 }
 

@@ -35,6 +35,10 @@ func start(t testing.TB, folder, source string, settings map[string]string, kind
 	text = strings.Replace(text, standard, "  "+sourceName+": "+source, 1)
 	overrides := []config.Override{override("data", filepath.Join(folder, "data"))}
 	for path, value := range settings {
+		if stage, left := strings.CutPrefix(path, "without."); left {
+			text = leaveOut(t, text, stage)
+			continue
+		}
 		if at, ofStage := strings.CutPrefix(path, "stages."); ofStage {
 			text = setStage(t, text, at, value)
 			continue
@@ -60,6 +64,15 @@ func setStage(t testing.TB, text, path, value string) string {
 	line := regexp.MustCompile(`(?m)^(  ` + stage + `: \{.*\b` + key + `: )[^,} ]+`)
 	require.Regexp(t, line, text)
 	return line.ReplaceAllString(text, "${1}"+value)
+}
+
+// leaveOut takes a stage's line out of the default pipeline, and joins those around it.
+func leaveOut(t testing.TB, text, stage string) string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^  ` + stage + `: \{ from: ([a-z]+).*\n`)
+	found := line.FindStringSubmatch(text)
+	require.NotNil(t, found)
+	return strings.ReplaceAll(strings.Replace(text, found[0], "", 1), "from: "+stage+",", "from: "+found[1]+",")
 }
 
 func override(path, value string) config.Override {
