@@ -6,5 +6,6 @@
 // session resumable; a panic ends its stream, not the server. Queues, waits and retries have named limits (limits.go).
 //
 // A transport implements Conn and calls Server.Flow for each stream and Server's unary methods for each call. The
-// Hub knows what is attached and is shared by all transports of a process.
+// Hub knows what is attached and is shared by all transports of a process. Each transport runs the scenarios of package
+// transporttest, in tests/conformance.
 package transports

@@ -2,6 +2,8 @@ package transports
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +29,8 @@ func receiveHello(ctx context.Context, conn Conn) (*engramv1.Hello, error) {
 			WithHint("send Hello as the first frame")
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, io.EOF):
+		return nil, badFrame("hello", "the stream has ended without a Hello").WithHint("send Hello first; it names the space")
 	case err != nil:
 		return nil, err
 	}

@@ -35,3 +35,9 @@ func violationsFault(violations []*protovalidate.Violation) error {
 	return fault.New(fault.InvalidArgument, "%s", strings.Join(said, "; ")).
 		WithField(protovalidate.FieldPathString(violations[0].Proto.GetField())).WithReason("INVALID_FIELD")
 }
+
+// TooLarge refuses a message of size bytes or more, in words that name the setting.
+func TooLarge(size, limit int64) *fault.Error {
+	return fault.New(fault.ResourceExhausted, "the message has %d bytes or more, over limits.message_bytes of %d", size, limit).
+		WithReason("MESSAGE_TOO_LARGE").WithHint("send less in a message, or let the server's operator raise the limit")
+}

@@ -20,6 +20,16 @@ func checkSpace(name string) error {
 	return nil
 }
 
+// checkIDs refuses the argument that a shell makes of a variable which is not set.
+func checkIDs(ids []string) error {
+	for i, id := range ids {
+		if id == "" {
+			return usageError("id %d of %d is empty", i+1, len(ids))
+		}
+	}
+	return nil
+}
+
 func checkPositive(flag string, d time.Duration) error {
 	if d <= 0 {
 		return usageError("%s %v: give a time above zero, such as 10s", flag, d)

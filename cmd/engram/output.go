@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // printer writes a command's answer: a table or text for people, JSON for machines (one document).
@@ -23,9 +23,28 @@ func (p *printer) print(v any, human func(w io.Writer)) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(v)
 	}
-	text := bufio.NewWriter(p.out) // keeps the first error of its many writes
-	human(text)
-	return text.Flush()
+	var text strings.Builder
+	human(&text)
+	_, err := io.WriteString(p.out, legible(text.String()))
+	return err
+}
+
+// legible spells control characters out, save the end of a line and the tab. Content is anybody's, and an escape sequence
+// in it would be an order to the reader's terminal.
+func legible(text string) string {
+	odd := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if strings.IndexFunc(text, odd) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if odd(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // notice renders a line for standard error, which is a JSON document of its own for machines.
@@ -48,6 +67,17 @@ func table(w io.Writer, header []string, rows [][]string) {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}
 	_ = t.Flush() // tabwriter only passes on the writer's error, which print reports
+}
+
+// compact renders a value as JSON on one line.
+func compact(v any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // short cuts text to n runes for a table cell, on one line.

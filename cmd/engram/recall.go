@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -103,7 +102,7 @@ func queryVector(ctx context.Context, env *environment, c *client.Client, space 
 			return nil, err
 		}
 		if len(m.Found) == 0 {
-			return nil, fmt.Errorf("space %q holds no memory %q", space, f.like)
+			return nil, noSuchMemory(space, []string{f.like})
 		}
 		return m.Found[0].Embedding, nil
 	}
@@ -131,23 +130,14 @@ type recallReport struct {
 }
 
 type hitJSON struct {
-	ID         string         `json:"memory_id"`
-	Score      float32        `json:"score"`
-	Version    uint64         `json:"version"`
-	Confidence float32        `json:"confidence"`
-	ObservedAt *time.Time     `json:"observed_at,omitempty"`
-	Content    string         `json:"content"`
-	Metadata   map[string]any `json:"metadata,omitempty"`
+	Score float32 `json:"score"`
+	memoryJSON
 }
 
 func newRecallReport(space string, r *client.Recall, took time.Duration) recallReport {
 	out := recallReport{Space: space, Embedder: r.Embedder, Version: r.Version, ElapsedMs: float64(took.Microseconds()) / 1000, Hits: []hitJSON{}}
-	for _, h := range r.Hits {
-		j := hitJSON{ID: h.ID, Score: h.Score, Version: h.Version, Confidence: h.Confidence, Content: h.Content, Metadata: h.Metadata}
-		if !h.ObservedAt.IsZero() {
-			j.ObservedAt = &h.ObservedAt
-		}
-		out.Hits = append(out.Hits, j)
+	for i := range r.Hits {
+		out.Hits = append(out.Hits, hitJSON{Score: r.Hits[i].Score, memoryJSON: newMemoryJSON(&r.Hits[i].Memory)})
 	}
 	return out
 }
@@ -159,7 +149,7 @@ func printHits(w io.Writer, r *client.Recall) {
 	}
 	rows := make([][]string, len(r.Hits))
 	for i, h := range r.Hits {
-		rows[i] = []string{strconv.Itoa(i + 1), fmt.Sprintf("%.4f", h.Score), h.ID, short(h.Content, 60), metadataCell(h.Metadata)}
+		rows[i] = []string{strconv.Itoa(i + 1), fmt.Sprintf("%.4f", h.Score), printable(h.ID), short(h.Content, 60), metadataCell(h.Metadata)}
 	}
 	table(w, []string{"#", "SCORE", "MEMORY", "CONTENT", "METADATA"}, rows)
 	if isLexical(r.Embedder) {
@@ -174,9 +164,5 @@ func metadataCell(m map[string]any) string {
 	if len(m) == 0 {
 		return ""
 	}
-	b, err := json.Marshal(m) // sorted by key
-	if err != nil {
-		return ""
-	}
-	return short(strings.Trim(string(b), "{}"), 60)
+	return short(strings.Trim(compact(jsonMetadata(m)), "{}"), 60)
 }

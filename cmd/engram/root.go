@@ -87,7 +87,7 @@ func newRootCommand(env *environment) *cobra.Command {
 	})
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
 	root.AddCommand(
-		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env),
+		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env), newGetCommand(env), newForgetCommand(env),
 		newSpacesCommand(env), newSessionsCommand(env), newWatchCommand(env), newValidateCommand(env), newGraphCommand(env),
 		newConfigCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)

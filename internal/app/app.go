@@ -30,6 +30,10 @@ type Config struct {
 	Insecure  bool              // allow an address beyond loopback
 	Logger    *slog.Logger      // nil: silent
 
+	// For those who embed a server. Stop closes the listener.
+	Listener net.Listener                           // served in place of the pipeline's address; nil: that is opened
+	Kinds    func(*graph.Registry, *transports.Hub) // registers kinds besides the built-in ones; nil: there are none
+
 	// Where spans and metrics go instead of where the pipeline's telemetry section says. Nil: as that says, and where it
 	// says off, the global provider of OpenTelemetry as it is when New is called.
 	TracerProvider trace.TracerProvider
@@ -41,6 +45,7 @@ type Server struct {
 	// Set by New, never changed.
 	pipeline *config.Pipeline
 	insecure bool
+	given    net.Listener // nil: Start opens one
 	log      *slog.Logger
 	hub      *transports.Hub
 	engine   *graph.Engine
@@ -88,6 +93,9 @@ func New(c Config) (*Server, error) {
 		c.LookupEnv = os.LookupEnv
 	}
 	registry := kinds(hub)
+	if c.Kinds != nil {
+		c.Kinds(registry, hub)
+	}
 	pipeline, err := load(c, registry)
 	if err != nil {
 		return nil, err
@@ -111,8 +119,9 @@ func New(c Config) (*Server, error) {
 		return nil, &InvalidPipeline{Found: found}
 	}
 	return &Server{
-		pipeline: pipeline, insecure: c.Insecure, log: c.Logger, hub: hub, engine: engine, reports: reports, release: release,
-		state: newReadiness(),
+		pipeline: pipeline, insecure: c.Insecure, given: c.Listener, log: c.Logger, hub: hub, engine: engine, reports: reports,
+		release: release,
+		state:   newReadiness(),
 	}, nil
 }
 
@@ -176,7 +185,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if r.lock, err = lockFolder(s.pipeline.Data); err != nil {
 		return err
 	}
-	if r.listener, err = listen(s.pipeline.Listen, s.insecure); err != nil {
+	if r.listener, err = s.listen(); err != nil {
 		return err
 	}
 	r.exports = s.reports.exports
@@ -204,6 +213,10 @@ func (s *Server) Address() string {
 
 // DataDir returns the data folder as the pipeline names it.
 func (s *Server) DataDir() string { return s.pipeline.Data }
+
+// Endpoints returns what the graph has built for its sources, by their names in the pipeline. They serve while the
+// server runs.
+func (s *Server) Endpoints() map[string]any { return s.engine.Endpoints() }
 
 // Pipeline returns what is in force. It must not be changed.
 func (s *Server) Pipeline() *config.Pipeline { return s.pipeline }

@@ -8,6 +8,14 @@ import (
 	"github.com/engram-stream/engram/internal/fault"
 )
 
+// listen returns what the server answers on.
+func (s *Server) listen() (net.Listener, error) {
+	if s.given != nil {
+		return s.given, nil
+	}
+	return listen(s.pipeline.Listen, s.insecure)
+}
+
 // listen opens the address. One that can be reached from beyond this machine is refused, unless insecure allows it:
 // there are no keys and no TLS yet.
 func listen(address string, insecure bool) (net.Listener, error) {

@@ -51,7 +51,7 @@ func (s *Server) handler() http.Handler {
 	for _, endpoint := range s.engine.Endpoints() {
 		if source, ok := endpoint.(*rpc.Source); ok {
 			mux.Handle("/", source.Handler(rpc.Options{
-				Limits: s.limits(), Health: s.state.health, Ready: s.state.refusal,
+				Limits: s.Limits(), Health: s.state.health, Ready: s.state.refusal,
 				Edge: s.reports.edge, Recalls: s.reports.recalls,
 			}))
 		}
@@ -77,7 +77,8 @@ func sharedPaths(spec *graph.Spec) (found graph.Diagnostics) {
 	return found
 }
 
-func (s *Server) limits() transports.Limits {
+// Limits are what the pipeline's settings hold every transport to.
+func (s *Server) Limits() transports.Limits {
 	return transports.Limits{
 		MessageBytes: int(s.pipeline.Limits.MessageBytes),
 		Streams:      s.pipeline.Limits.Streams,

@@ -19,9 +19,6 @@ import (
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
-// pending are the calls that the server does not serve yet. Until it does, the story checks that each says so by name.
-var pending = []string{"FlowService.Watch", "AdminService.DeleteSpace"}
-
 const callTimeout = time.Minute
 
 // story is one client's way through the whole protocol, in a space of its own.
@@ -47,9 +44,6 @@ func tell(t *testing.T, space string, c, streams client) {
 	s.leave()
 	for _, method := range methods() {
 		assert.True(t, s.called[method], "%s was not called", method)
-	}
-	for _, method := range pending {
-		assert.Contains(t, methods(), method)
 	}
 }
 
@@ -169,9 +163,6 @@ func (s *story) stats() {
 func (s *story) watch() {
 	const method = "FlowService.Watch"
 	subscribe := fmt.Sprintf(`{"space":%q,"fromVersion":"1","kinds":["EVENT_KIND_STORED"]}`, s.space)
-	if s.isPending(method, subscribe) {
-		return
-	}
 	seen := map[string]bool{}
 	_, said := s.call(method, func(m proto.Message) bool {
 		event := m.(*engramv1.WatchResponse).GetEvent()
@@ -190,10 +181,6 @@ func (s *story) leave() {
 	forgot := answer[*engramv1.ForgetResponse](s, "MemoryService.Forget", `{"space":%q,"target":{"memoryIds":["tea","nope"]}}`, s.space)
 	require.EqualValues(s.t, 1, forgot.GetMatched())
 	const method = "AdminService.DeleteSpace"
-	name := fmt.Sprintf(`{"name":%q}`, s.space)
-	if s.isPending(method, name) {
-		return
-	}
 	answer[*engramv1.DeleteSpaceResponse](s, method, `{"name":%q}`, s.space)
 	s.refused(codes.NotFound, "SPACE_NOT_FOUND", "", "MemoryService.Recall", fmt.Sprintf(`{"space":%q,"query":{"embedding":[1,0]}}`, s.space))
 }
@@ -283,18 +270,4 @@ func (s *story) refused(code codes.Code, reason, field, method string, texts ...
 		assert.NotEmpty(s.t, bad.GetFieldViolations()[0].GetDescription())
 	}
 	return said
-}
-
-// isPending says whether the server does not serve a method yet, after checking that it says so.
-func (s *story) isPending(method string, texts ...string) bool {
-	s.t.Helper()
-	if !slices.Contains(pending, method) {
-		return false
-	}
-	_, said := s.call(method, func(proto.Message) bool { return true }, texts...)
-	require.Equal(s.t, codes.Unimplemented, said.Code(), "%s is served: take it from the pending ones", method)
-	require.Contains(s.t, said.Message(), method)
-	info, _, _ := details(said)
-	require.Equal(s.t, "NOT_BUILT", info.GetReason())
-	return true
 }

@@ -39,6 +39,8 @@ func checkReadme(t *testing.T, outputs []string) {
 
 	require.Contains(t, outputs[3], "2 observations committed")
 	require.Contains(t, outputs[3], "photo-18")
+	require.Contains(t, outputs[3], "content     a cat")
+	require.Contains(t, outputs[3], `forgot 1 memory of "faces"`)
 	require.Contains(t, outputs[3], "pipeline.yaml: ok")
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/transports"
 )
 
 const (
@@ -19,12 +19,9 @@ const (
 	maxDrainBytes = 64 << 20
 )
 
-// tooLarge refuses a message by its size before it is read, in words that name the setting. Connect's own limit stands
-// behind it; it says less, and reads what it refuses to its end.
-func tooLarge(size, limit int64) *connect.Error {
-	return toWire(fault.New(fault.ResourceExhausted, "the message has %d bytes or more, over limits.message_bytes of %d", size, limit).
-		WithReason("MESSAGE_TOO_LARGE").WithHint("send less in a message, or let the server's operator raise the limit"))
-}
+// tooLarge refuses a message by its size before it is read. Connect's own limit stands behind it; it says less, and
+// reads what it refuses to its end.
+func tooLarge(size, limit int64) *connect.Error { return toWire(transports.TooLarge(size, limit)) }
 
 // limitMessages puts the size limit in front of the handlers. Connect passes on what a body's Read returns.
 func limitMessages(limit int, next http.Handler) http.Handler {
