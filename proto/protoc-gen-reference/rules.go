@@ -15,7 +15,10 @@ func rulesOf(f protoreflect.FieldDescriptor) string {
 	if !ok || rules == nil {
 		return ""
 	}
-	var said []string
+	return strings.Join(inWords(rules), ", ")
+}
+
+func inWords(rules *validate.FieldRules) (said []string) {
 	if rules.GetRequired() {
 		said = append(said, "required")
 	}
@@ -25,7 +28,7 @@ func rulesOf(f protoreflect.FieldDescriptor) string {
 		}
 		return true
 	})
-	return strings.Join(said, ", ")
+	return said
 }
 
 // typeRules reads the rules of one type in the order of the schema, so that the page does not change by itself.
@@ -97,6 +100,8 @@ func ruleInWords(rule, value string) string {
 		return "finite"
 	case "not_in":
 		return "not " + value
+	case "items":
+		return "each " + value
 	}
 	return rule + " " + value
 }
@@ -109,6 +114,8 @@ func valueInWords(f protoreflect.FieldDescriptor, v protoreflect.Value) string {
 			all = append(all, v.List().Get(i).String())
 		}
 		return strings.Join(all, ", ")
+	case f.Message() != nil && f.Message().FullName() == "buf.validate.FieldRules": // those of the items of a list
+		return strings.Join(inWords(v.Message().Interface().(*validate.FieldRules)), ", ")
 	case f.Message() != nil && f.Message().FullName() == "google.protobuf.Duration":
 		seconds := v.Message().Get(f.Message().Fields().ByName("seconds")).Int()
 		return fmt.Sprintf("%d s", seconds)
