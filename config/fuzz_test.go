@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzParse: no bytes make the reader panic, each problem has a place in the file, and what has no problem can be
-// printed and read again.
+// printed and read again, and can be built if it could.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	require.NoError(f, err)
@@ -23,14 +23,17 @@ func FuzzParse(f *testing.F) {
 	f.Add(Default())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, problems := Parse("fuzz.yaml", data, fakeKinds(), fakeEnv)
-		for _, d := range Check(p, fakeKinds()) {
+		found := Check(p, fakeKinds())
+		for _, d := range found {
 			require.NotEmpty(t, d.Message)
 			require.NotEmpty(t, d.Pos.File)
 			require.Positive(t, d.Pos.Line, d.Error())
 			require.Positive(t, d.Pos.Column, d.Error())
 		}
 		if len(problems) == 0 {
-			same(t, p, reparsed(t, printed(t, p)))
+			again := reparsed(t, printed(t, p))
+			same(t, p, again)
+			require.Equal(t, len(found) == 0, len(Check(again, fakeKinds())) == 0, "what can be built still can")
 		}
 	})
 }

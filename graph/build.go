@@ -26,6 +26,8 @@ type plan struct {
 	found   Diagnostics
 	forks   []fork
 	cyclic  map[edgeOf]bool // the edges of the cycles reported; true: the one that the report is about
+	// meanings holds which node a misspelt name seems to mean.
+	meanings map[reading]string
 	// suggested holds the kinds of stage that a hint has said to add.
 	suggested map[string]bool
 	// extra holds the nodes that do again what another does; a report has said so.
@@ -61,6 +63,9 @@ func (s *Spec) Build(r *Registry, opts Options) (*Engine, Diagnostics) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := newPlan(s, r, opts)
+	if p.oversize() {
+		return nil, p.found
+	}
 	p.wire()
 	p.checkLiveness()
 	services := p.bindServices()
@@ -76,7 +81,7 @@ func newPlan(s *Spec, r *Registry, opts Options) *plan {
 		spec: s, registry: r, options: opts, log: opts.Logger,
 		budget: NewBudget(s.Budget), largest: s.Budget, byName: make(map[string]*planNode, len(s.Nodes)), misread: make(map[*planNode]bool),
 		cyclic: make(map[edgeOf]bool), suggested: make(map[string]bool), extra: make(map[*planNode]bool),
-		early: make(map[*planNode]bool), tangled: make(map[*planNode]bool),
+		early: make(map[*planNode]bool), tangled: make(map[*planNode]bool), meanings: make(map[reading]string),
 	}
 }
 

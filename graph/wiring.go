@@ -70,7 +70,7 @@ func (p *plan) guess() {
 			if n.Role == RoleSource || p.byName[from.Name] != nil {
 				continue
 			}
-			if up := p.byName[nearest(from.Name, p.outputs(n))]; up != nil && len(up.down) == 0 {
+			if up := p.byName[p.nearestOutput(n, from.Name)]; up != nil && len(up.down) == 0 {
 				n.connect(up, from.Pos)
 			}
 		}
@@ -104,7 +104,7 @@ func (p *plan) resolve(n *planNode, from FromSpec) {
 // absent returns the kind of a stage that n reads from and that was left out: one that is not there, has the name of a
 // kind, and is no misspelling of one that is there. Nil for any other name.
 func (p *plan) absent(n *planNode, name string) *Kind {
-	if p.byName[name] != nil || nearest(name, p.outputs(n)) != "" {
+	if p.byName[name] != nil || p.nearestOutput(n, name) != "" {
 		return nil
 	}
 	return p.registry.Lookup(RoleStage, name)

@@ -34,13 +34,15 @@ func (c Config) Check(report func(field, message, hint string)) {
 	if len(c.Protocols) == 0 {
 		report("protocols", "no protocol is named, so no client could speak to this source", "write some of "+strings.Join(protocols, ", "))
 	}
-	for i, name := range c.Protocols {
+	named := make(map[string]bool, len(protocols))
+	for _, name := range c.Protocols {
 		if !slices.Contains(protocols, name) {
 			report("protocols", fmt.Sprintf("%q is no protocol", name), "write some of "+strings.Join(protocols, ", "))
 		}
-		if slices.Contains(c.Protocols[:i], name) {
+		if named[name] {
 			report("protocols", fmt.Sprintf("%q is named twice", name), "")
 		}
+		named[name] = true
 	}
 }
 
