@@ -43,6 +43,9 @@ func NewHub() *Hub {
 	}
 }
 
+// Instance names this start of the server, as each Welcome tells it.
+func (h *Hub) Instance() string { return h.instance }
+
 // Tally returns what became of everything received since the start.
 func (h *Hub) Tally() session.Tally { return h.total.Tally() }
 

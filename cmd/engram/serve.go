@@ -83,7 +83,7 @@ type readyReport struct {
 
 func serve(ctx context.Context, env *environment, f *serveFlags) error {
 	logger := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: f.logLevel}))
-	server, err := app.New(app.Config{File: f.config, Overrides: f.overrides, Insecure: f.insecure, Logger: logger})
+	server, err := app.New(app.Config{File: f.config, Overrides: f.overrides, Insecure: f.insecure, Logger: logger, Version: readVersion().Version})
 	if err != nil {
 		return startError(err)
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	LookupEnv config.LookupEnv  // nil: os.LookupEnv
 	Insecure  bool              // allow an address beyond loopback
 	Logger    *slog.Logger      // nil: silent
+	Version   string            // of the build, for telemetry; empty: not told
 
 	// For those who embed a server. Stop closes the listener.
 	Listener net.Listener                           // served in place of the pipeline's address; nil: that is opened
@@ -100,7 +101,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	reports, err := newReports(c, pipeline.Telemetry)
+	reports, err := newReports(c, pipeline.Telemetry, hub.Instance())
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func makeServer(t *testing.T, dir string, overrides ...config.Override) *Server 
 	t.Helper()
 	s, err := New(Config{
 		Overrides: append([]config.Override{flag("listen", "127.0.0.1:0"), flag("data", dir)}, overrides...),
-		LookupEnv: noEnvironment,
+		LookupEnv: noEnvironment, Version: "v0.0.0-test",
 	})
 	require.NoError(t, err)
 	return s

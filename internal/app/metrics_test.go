@@ -95,6 +95,8 @@ func TestMetricsSayWhatIsGoingOn(t *testing.T) {
 	assert.Equal(t, 7.0, value(t, got, "engram_stage_items_total", "decode"))
 	assert.Equal(t, 1.0, value(t, got, "rpc_server_call_duration_seconds", "engram.v1.MemoryService/Observe"))
 	assert.Equal(t, 1.0, value(t, got, "target_info", "engram"))
+	assert.Equal(t, 1.0, value(t, got, "target_info", "v0.0.0-test"))
+	assert.Equal(t, 0.0, value(t, got, "engram_spans_lost_total", "no_room"))
 }
 
 // TestTheGuideNamesEveryMetric holds docs/telemetry.md equal to the page: names, types and labels.

@@ -88,7 +88,8 @@ func (h *numbersHistory) dial() *listened {
 		return conn, err
 	}}
 	client := engramv1connect.NewFlowServiceClient(&http.Client{Transport: transport}, "http://"+h.server.Address())
-	l.flow = &flow{t: h.t, stream: client.MemoryFlow(h.t.Context())}
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	l.flow = &flow{t: h.t, stream: client.MemoryFlow(ctx), cancel: cancel}
 	return l
 }
 
@@ -149,6 +150,7 @@ func (c *careless) leave() {
 	for _, l := range c.live {
 		_ = l.conn.Close()
 		<-l.ended
+		l.cancel()
 	}
 	c.live = nil
 }
@@ -278,6 +280,7 @@ func (h *numbersHistory) end(t *rapid.T) {
 			}
 		}
 		_ = l.conn.Close()
+		l.cancel()
 	}
 	h.stop(t)
 	h.check(t, committed, rejected)

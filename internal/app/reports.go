@@ -27,8 +27,8 @@ type reports struct {
 }
 
 // newReports makes the ends that the pipeline names, but those for which c brings a provider.
-func newReports(c Config, s config.Telemetry) (r reports, err error) {
-	ends := export.Settings{Metrics: s.Metrics != "", Collector: s.Traces.OTLP, Sample: s.Traces.Sample, Logger: c.Logger}
+func newReports(c Config, s config.Telemetry, instance string) (r reports, err error) {
+	ends := export.Settings{Metrics: s.Metrics != "", Collector: s.Traces.OTLP, Sample: s.Traces.Sample, Version: c.Version, Instance: instance, Logger: c.Logger}
 	if c.MeterProvider != nil {
 		ends.Metrics = false
 	}
@@ -83,7 +83,8 @@ func takenPage(p *config.Pipeline) (found graph.Diagnostics) {
 
 // reading is what the metrics are read from.
 func (s *Server) reading(ctx context.Context) telemetry.Reading {
-	r := telemetry.Reading{Graph: s.engine.Stats()}
+	lost := s.reports.exports.Lost()
+	r := telemetry.Reading{Graph: s.engine.Stats(), SpansLost: []telemetry.Count{{Of: "no_room", N: lost.NoRoom}, {Of: "not_sent", N: lost.NotSent}}}
 	if s.state.current() == starting {
 		return r
 	}

@@ -32,6 +32,8 @@ const (
 	Calls       = "engram.calls"        // gauge: unary calls at work
 	AnswerBytes = "engram.answer.bytes" // gauge, By: held by answers that are not taken yet
 
+	SpansLost = "engram.spans.lost" // counter: spans that were kept and did not reach the collector, by the cause
+
 	RecallDuration = "engram.recall.duration" // histogram, s: a recall, without sending its answer
 )
 
@@ -44,6 +46,7 @@ const (
 	AttrReason  = attribute.Key("engram.reason")  // why a call was refused; spans only
 	AttrVerdict = attribute.Key("engram.verdict") // accepted, duplicate, nacked, rejected, superseded or aborted
 	AttrState   = attribute.Key("engram.state")   // of a session: attached or detached
+	AttrCause   = attribute.Key("engram.cause")   // of a lost span: no_room or not_sent
 	AttrFlush   = attribute.Key("engram.flush")   // starved, timer or drain: a flush of what was held; spans only
 )
 

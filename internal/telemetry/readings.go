@@ -12,8 +12,9 @@ import (
 
 // Reading is a server at one moment.
 type Reading struct {
-	Graph  graph.Stats
-	Server *ServerReading // nil while it starts
+	Graph     graph.Stats
+	SpansLost []Count        // since the start, by cause
+	Server    *ServerReading // nil while it starts
 }
 
 // ServerReading is what a server knows beside its graph.
@@ -37,7 +38,7 @@ type Count struct {
 type gauges struct {
 	edgeItems, edgeBytes, edgeWindowItems, edgeWindowBytes       metric.Int64ObservableGauge
 	budgetItems, budgetBytes, budgetLimitItems, budgetLimitBytes metric.Int64ObservableGauge
-	verdicts, committed                                          metric.Int64ObservableCounter
+	verdicts, committed, spansLost                               metric.Int64ObservableCounter
 	inFlight, sessions, streams, calls, answerBytes              metric.Int64ObservableGauge
 }
 
@@ -89,7 +90,10 @@ func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error
 	errs = append(errs, err)
 	g.committed, err = meter.Int64ObservableCounter(Committed, metric.WithUnit("{op}"),
 		metric.WithDescription("Ops in the journal, over all starts of the server."))
-	return g, append(all, g.verdicts, g.committed), errors.Join(append(errs, err)...)
+	errs = append(errs, err)
+	g.spansLost, err = meter.Int64ObservableCounter(SpansLost, metric.WithUnit("{span}"),
+		metric.WithDescription("Spans that were kept and did not reach the collector, by the cause."))
+	return g, append(all, g.verdicts, g.committed, g.spansLost), errors.Join(append(errs, err)...)
 }
 
 func (g *gauges) observe(o metric.Observer, r Reading) {
@@ -104,6 +108,7 @@ func (g *gauges) observe(o metric.Observer, r Reading) {
 	o.ObserveInt64(g.budgetBytes, r.Graph.Budget.Bytes)
 	o.ObserveInt64(g.budgetLimitItems, int64(r.Graph.Limit.Items))
 	o.ObserveInt64(g.budgetLimitBytes, r.Graph.Limit.Bytes)
+	observeEach(o, g.spansLost, AttrCause, r.SpansLost)
 	if r.Server != nil {
 		g.observeServer(o, r.Server)
 	}

@@ -26,6 +26,8 @@ type Settings struct {
 	Metrics   bool    // a page of metrics
 	Collector string  // URL of a collector that takes OTLP over HTTP; empty: no traces
 	Sample    float64 // the part kept of what no client named a trace for, 0 to 1
+	Version   string  // of this build; empty: not told
+	Instance  string  // names this start of the server; empty: not told
 	Logger    *slog.Logger
 }
 
@@ -38,7 +40,7 @@ type Exports struct {
 
 // New starts nothing and opens no connection.
 func New(s Settings) (*Exports, error) {
-	about, err := describe()
+	about, err := describe(s)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +59,16 @@ func New(s Settings) (*Exports, error) {
 }
 
 // describe says who is measured. What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
-func describe() (*resource.Resource, error) {
+func describe(s Settings) (*resource.Resource, error) {
+	own := []attribute.KeyValue{attribute.String("service.name", "engram")}
+	if s.Version != "" {
+		own = append(own, attribute.String("service.version", s.Version))
+	}
+	if s.Instance != "" {
+		own = append(own, attribute.String("service.instance.id", s.Instance))
+	}
 	about, err := resource.New(context.Background(),
-		resource.WithAttributes(attribute.String("service.name", "engram")), resource.WithTelemetrySDK(), resource.WithFromEnv())
+		resource.WithAttributes(own...), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
 		return nil, fault.Wrap(fault.InvalidArgument, err, "the environment describes this server wrongly").WithOp("telemetry").
 			WithHint("OTEL_RESOURCE_ATTRIBUTES is key=value,key=value")
@@ -93,6 +102,14 @@ func (e *Exports) TracerProvider() trace.TracerProvider {
 		return nil
 	}
 	return e.traces.provider
+}
+
+// Lost counts the spans that did not reach the collector; none when there are no traces.
+func (e *Exports) Lost() Lost {
+	if e.traces == nil {
+		return Lost{}
+	}
+	return e.traces.sender.lost()
 }
 
 // Page serves the metrics in Prometheus' format; nil when there are none.

@@ -76,6 +76,9 @@ func TestACollectorThatIsDownHoldsNobodyUpAndIsComplainedOfOnce(t *testing.T) {
 			assert.Less(t, time.Since(began), flushTimeout+time.Second)
 			assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 			assert.Contains(t, log.String(), "spans could not be sent and are lost")
+			lost := e.Lost()
+			assert.Equal(t, uint64(manySpans), lost.NoRoom+lost.NotSent, "each is counted: %+v", lost)
+			assert.GreaterOrEqual(t, lost.NotSent, uint64(queuedSpans), "as many as may wait were tried")
 		})
 	}
 }
@@ -111,6 +114,67 @@ func TestALineAMinute(t *testing.T) {
 		assert.Equal(t, 3, strings.Count(log.String(), "\n"))
 		assert.Contains(t, log.String(), "lost_since_start=363", "of the third, in second 121")
 	})
+}
+
+// gated is an exporter that waits before it takes what it is given.
+type gated struct {
+	began, gate chan struct{}
+	taken       *int
+}
+
+func (g gated) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	g.began <- struct{}{}
+	<-g.gate
+	*g.taken += len(spans)
+	return nil
+}
+
+func (gated) Shutdown(context.Context) error { return nil }
+
+// What finds no room in the queue is counted and said, also when all that is sent arrives; what was never sampled is no loss.
+func TestSpansThatFindNoRoomAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		to := gated{began: make(chan struct{}, 100), gate: make(chan struct{}), taken: new(int)}
+		s := newSender(to, "http://collector", slog.New(slog.NewTextHandler(&log, nil)))
+		provider := sdktrace.NewTracerProvider()
+		road := &traces{sender: s, provider: provider, transport: &http.Transport{}}
+		road.start()
+		tracer := provider.Tracer("test")
+		end := func(n int) {
+			for range n {
+				_, span := tracer.Start(t.Context(), "span")
+				span.End()
+			}
+		}
+		end(sentSpans)
+		<-to.began // the first are being sent, so the queue is empty
+		end(queuedSpans + 7)
+		assert.Equal(t, Lost{NoRoom: 7}, s.lost())
+		close(to.gate)
+		road.stop(t.Context())
+		assert.Equal(t, Lost{NoRoom: 7}, s.lost())
+		assert.Equal(t, sentSpans+queuedSpans, *to.taken, "all others arrived")
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+		assert.Contains(t, log.String(), "spans end faster than the collector takes them")
+		assert.Contains(t, log.String(), "dropped_since_start=7")
+	})
+}
+
+func TestTheServiceSaysItsVersionAndInstance(t *testing.T) {
+	about, err := describe(Settings{Version: "v1.2.3", Instance: "i42"})
+	require.NoError(t, err)
+	said := about.String()
+	assert.Contains(t, said, "service.version=v1.2.3")
+	assert.Contains(t, said, "service.instance.id=i42")
+	about, err = describe(Settings{})
+	require.NoError(t, err)
+	assert.NotContains(t, about.String(), "service.version")
+	assert.NotContains(t, about.String(), "service.instance.id")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=mine")
+	about, err = describe(Settings{Instance: "i42"})
+	require.NoError(t, err)
+	assert.Contains(t, about.String(), "service.instance.id=mine", "what the environment says wins")
 }
 
 func TestWhatIsKept(t *testing.T) {

@@ -23,8 +23,19 @@ type sender struct {
 	abort context.CancelFunc
 	ended chan struct{} // closed once nothing is sent any more
 
-	lost       atomic.Uint64 // spans that could not be sent
-	complained time.Time     // when last; ExportSpans is never called concurrently, by its contract
+	waiting atomic.Int64  // spans in the SDK's queue
+	dropped atomic.Uint64 // spans that found no room there
+	failed  atomic.Uint64 // spans that could not be sent
+
+	// Of the last complaint. ExportSpans is never called concurrently, by its contract.
+	complained time.Time
+	said       Lost
+}
+
+// Lost counts the spans that were kept and did not reach the collector, since the start.
+type Lost struct {
+	NoRoom  uint64 // more ended than may wait
+	NotSent uint64 // the collector did not take them
 }
 
 func newSender(to sdktrace.SpanExporter, address string, log *slog.Logger) *sender {
@@ -35,18 +46,56 @@ func newSender(to sdktrace.SpanExporter, address string, log *slog.Logger) *send
 
 // ExportSpans never fails: what was lost is counted and logged.
 func (s *sender) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	s.waiting.Add(-int64(len(spans)))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	if err := s.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		lost := s.lost.Add(uint64(len(spans)))
-		if now := time.Now(); now.Sub(s.complained) >= complainEvery {
-			s.complained = now
-			s.log.Warn("spans could not be sent and are lost; nothing else is held up", "collector", s.address,
-				"lost_since_start", lost, "error", err)
-		}
+	err := s.SpanExporter.ExportSpans(ctx, spans)
+	if err != nil {
+		s.failed.Add(uint64(len(spans)))
 	}
+	s.complain(err)
 	return nil
+}
+
+// complain says what was lost since the last complaint, unless that was a short while ago.
+func (s *sender) complain(err error) {
+	lost, now := s.lost(), time.Now()
+	if lost == s.said || now.Sub(s.complained) < complainEvery {
+		return
+	}
+	message := "spans could not be sent and are lost; nothing else is held up"
+	if lost.NotSent == s.said.NotSent {
+		message = "spans end faster than the collector takes them, and some are lost; nothing else is held up"
+	}
+	s.complained, s.said = now, lost
+	about := []any{"collector", s.address, "lost_since_start", lost.NotSent, "dropped_since_start", lost.NoRoom}
+	if err != nil {
+		about = append(about, "error", err)
+	}
+	s.log.Warn(message, about...)
+}
+
+func (s *sender) lost() Lost { return Lost{NoRoom: s.dropped.Load(), NotSent: s.failed.Load()} }
+
+// queue is the SDK's queue, whose drops nobody can count, behind a bound that is no larger: what is beyond it is counted
+// and never gets there.
+type queue struct {
+	sdktrace.SpanProcessor
+	sender *sender
+}
+
+// OnEnd implements sdktrace.SpanProcessor.
+func (q queue) OnEnd(span sdktrace.ReadOnlySpan) {
+	if !span.SpanContext().IsSampled() {
+		return
+	}
+	if q.sender.waiting.Add(1) > queuedSpans {
+		q.sender.waiting.Add(-1)
+		q.sender.dropped.Add(1)
+		return
+	}
+	q.SpanProcessor.OnEnd(span)
 }
 
 // Shutdown is called by the SDK when its last ExportSpans has returned, once.

@@ -62,8 +62,10 @@ func newTraces(s Settings, about *resource.Resource) (*traces, error) {
 
 // start begins to send. Before it, no span is recorded.
 func (t *traces) start() {
-	t.provider.RegisterSpanProcessor(sdktrace.NewBatchSpanProcessor(t.sender, sdktrace.WithMaxQueueSize(queuedSpans),
-		sdktrace.WithMaxExportBatchSize(sentSpans), sdktrace.WithBatchTimeout(sendEvery), sdktrace.WithExportTimeout(sendTimeout)))
+	t.provider.RegisterSpanProcessor(queue{sender: t.sender, SpanProcessor: sdktrace.NewBatchSpanProcessor(
+		t.sender, sdktrace.WithMaxQueueSize(queuedSpans), sdktrace.WithMaxExportBatchSize(sentSpans),
+		sdktrace.WithBatchTimeout(sendEvery), sdktrace.WithExportTimeout(sendTimeout),
+	)})
 }
 
 // tracesURL adds the usual path where none is named.
