@@ -11,6 +11,7 @@ TOOL := go tool -modfile=tools/go.mod
 # Narrow a run: make test PKGS=./graph/... ; pass arguments on: make demo ARGS=--keep, make lint ARGS=--fix
 PKGS ?= ./...
 ARGS ?=
+FUZZTIME ?= 30s
 
 .PHONY: help
 help: ## List the targets
@@ -34,6 +35,10 @@ test: ## Check everything: vet, protocol, house rules, all tests under the race 
 	@echo "==> tests, house rules and import rules, under the race detector"
 	@# Last, so that a log ends with the tests' own summary.
 	$(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -timeout 8m $(PKGS)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, of PKGS: make fuzz FUZZTIME=2m PKGS=./config
+	@tools/fuzz.sh $(FUZZTIME) $(PKGS)
 
 .PHONY: lint
 lint: ## Run every linter, and check that go.mod is tidy

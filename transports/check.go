@@ -3,6 +3,7 @@ package transports
 import (
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -26,8 +27,8 @@ func checkBatch(b *engramv1.ObserveBatch) error {
 		return badFrame("observe.observations", "%d observations in one batch, the most is %d", n, memory.MaxBatch)
 	case b.GetFirstSequence() > math.MaxUint64-uint64(n):
 		return badFrame("observe.first_sequence", "the batch runs past the last sequence number")
-	case len(b.GetTraceparent()) > maxTraceparent:
-		return badFrame("observe.traceparent", "longer than %d bytes", maxTraceparent)
+	case utf8.RuneCountInString(b.GetTraceparent()) > maxTraceparent:
+		return badFrame("observe.traceparent", "longer than %d characters", maxTraceparent)
 	case b.GetImmediate():
 		return unbuilt("observe.immediate")
 	}

@@ -35,7 +35,7 @@ const (
 	maxChunkBytes        = 1 << 20 // a chunk is cut before it grows past this, so that any client can read it
 	maxReason            = 2 << 10 // bytes of an error in words, since long status messages hang some clients
 	maxViolations        = 8       // of a request that are told
-	maxTraceparent       = 55      // bytes of a W3C traceparent
+	maxTraceparent       = 55      // characters of a W3C traceparent
 
 	maxWatchLag      = 1 << 16 // versions that a watcher may fall behind once it has caught up
 	maxPageSize      = 1000    // spaces, sessions or memories, in a page

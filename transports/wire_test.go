@@ -101,7 +101,7 @@ func TestBatchChecksEqualTheRules(t *testing.T) {
 		b := &engramv1.ObserveBatch{
 			FirstSequence: rapid.Uint64Range(0, 3).Draw(t, "first"),
 			Observations:  make([]*engramv1.Observation, near(memory.MaxBatch).Draw(t, "observations")),
-			Traceparent:   strings.Repeat("0", near(maxTraceparent).Draw(t, "traceparent")),
+			Traceparent:   text(maxTraceparent).Draw(t, "traceparent"),
 		}
 		for i := range b.Observations {
 			b.Observations[i] = &engramv1.Observation{}
