@@ -138,6 +138,42 @@ func TestObservationsComeThroughWhole(t *testing.T) {
 	assert.Nil(t, back.GetReceivedAt(), "a time that is not known is left out")
 }
 
+// TestAnyObservationComesBackAsItWent: what the checks let in leaves again as a hit with the same fields, also through the
+// bytes of both.
+func TestAnyObservationComesBackAsItWent(t *testing.T) {
+	taken := 0
+	rapid.Check(t, func(t *rapid.T) {
+		o := observation().Draw(t, "observation")
+		o.Embedding, o.EmbeddingF32 = rapid.SliceOfN(rapid.Float32(), 1, 8).Draw(t, "vector"), nil
+		if rapid.Bool().Draw(t, "dated") {
+			o.ObservedAt = &timestamppb.Timestamp{
+				Seconds: rapid.Int64Range(-62135596800, 253402300799).Draw(t, "seconds"), Nanos: rapid.Int32Range(1, 999_999_999).Draw(t, "nanos"),
+			}
+		}
+		sent := &engramv1.Observation{}
+		text, err := proto.Marshal(o)
+		require.NoError(t, err)
+		require.NoError(t, proto.Unmarshal(text, sent))
+		raw, malformed := observationFromWire(sent)
+		if malformed != nil {
+			return
+		}
+		taken++
+		hit := &engramv1.Hit{}
+		text, err = proto.Marshal(hitToWire(&memory.Hit{
+			ID: raw.ID, Content: raw.Content, Metadata: raw.Metadata, ObservedAt: raw.ObservedAt, Embedding: raw.Embedding,
+		}))
+		require.NoError(t, err)
+		require.NoError(t, proto.Unmarshal(text, hit))
+		back := &engramv1.Observation{
+			MemoryId: hit.GetMemoryId(), Content: hit.GetContent(), Metadata: hit.GetMetadata(), ObservedAt: hit.GetObservedAt(),
+			Confidence: raw.Confidence, Embedding: unpack(hit.GetEmbeddingF32()),
+		}
+		require.True(t, proto.Equal(o, back), "%v came back as %v", o, back)
+	})
+	assert.Positive(t, taken)
+}
+
 func TestWhatTheRulesDoNotSay(t *testing.T) {
 	_, ttl := observationFromWire(&engramv1.Observation{Ttl: durationpb.New(time.Minute)})
 	require.NotNil(t, ttl)

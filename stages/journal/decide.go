@@ -18,7 +18,7 @@ const (
 	maxDetachTTL     = 7 * 24 * time.Hour
 )
 
-// spacesRetry is how long a client waits that found no room for its space: until someone raises the limit.
+// spacesRetry is how long a client waits that found no room for its space: until someone deletes one.
 const spacesRetry = 5 * time.Second
 
 // offer is a run of ops that asks to be appended: numbers first, first+1, … of one attachment.
@@ -287,7 +287,8 @@ func sessionGone(id string) *fault.Error {
 
 func (s *state) tooManySpaces(name string) error {
 	return fault.New(fault.ResourceExhausted, "there are %d spaces already; the limit is %d", len(s.spaces), s.maxSpaces).
-		WithOp("create space").WithSubject(subject(name)).WithReason("TOO_MANY_SPACES").WithHint("raise limits.spaces in the pipeline, or use a space that exists")
+		WithOp("create space").WithSubject(subject(name)).WithReason("TOO_MANY_SPACES").WithRetryAfter(spacesRetry).
+		WithHint("raise limits.spaces in the pipeline, or use a space that exists")
 }
 
 func subject(space string) string { return "space \"" + space + "\"" }
