@@ -67,6 +67,10 @@ func (emptyJournal) ListSessions(context.Context, string, string, int) ([]sessio
 // emptyIndex has nothing in it.
 type emptyIndex struct{}
 
+func (emptyIndex) Feed(space string) (memory.Feed, error) {
+	return nil, fault.New(fault.NotFound, "space %q does not exist", space)
+}
+
 func (emptyIndex) Recall(context.Context, string, memory.Query) (memory.Result, error) {
 	return memory.Result{}, nil
 }
@@ -98,6 +102,7 @@ func emptyServer(log io.Writer) http.Handler {
 		}},
 		Logger: slog.New(slog.NewTextHandler(log, nil)), Admission: graph.NewHandle[transports.Admission](calm{}),
 		Journal: graph.NewHandle[transports.Journal](emptyJournal{}), Index: graph.NewHandle[transports.Index](emptyIndex{}),
+		Embedding: graph.NewHandle[transports.Embedding](noEmbedding{}),
 	}}
 	return source.Handler(Options{
 		Limits: transports.Limits{MessageBytes: 4096, Streams: 8, Calls: 2, AnswerBytes: 1 << 20, RecallLimit: 10},
