@@ -59,11 +59,11 @@ func TestEveryCallByEveryClient(t *testing.T) {
 // TestEveryClientReadsOverload: on a server with little room each client reads that there is none, and when to come back.
 func TestEveryClientReadsOverload(t *testing.T) {
 	t.Parallel()
-	// As small as engram may be: many small observations are fewer bytes on the wire than they are charged.
-	address := serve(t, "ENGRAM_BUDGET_BYTES=80KiB", "ENGRAM_LIMITS_MESSAGE_BYTES=64KiB", "ENGRAM_LIMITS_STREAMS=1")
+	// As small as engram may be: many small texts are fewer bytes on the wire than they are charged, with their vectors.
+	address := serve(t, "ENGRAM_BUDGET_BYTES=256KiB", "ENGRAM_LIMITS_MESSAGE_BYTES=64KiB", "ENGRAM_LIMITS_STREAMS=1")
 	all, http1 := clientsOf(t, address)
 	maps.Copy(all, http1)
-	full := observe(1024, "")
+	full := observe(1024, "tea")
 	large := observe(1, strings.Repeat("x", 100<<10))
 	holder := newGRPCFlow(t.Context(), t, address)
 	holder.send(`{"hello":{"space":"held"}}`)
@@ -88,8 +88,8 @@ func TestEveryClientReadsOverload(t *testing.T) {
 	}
 }
 
-// observe is a request of n observations.
+// observe is a request of n texts.
 func observe(n int, content string) string {
-	one := fmt.Sprintf(`{"content":%q,"embedding":[1,0]}`, content)
+	one := fmt.Sprintf(`{"content":%q}`, content)
 	return `{"space":"full","observations":[` + strings.Repeat(one+",", n-1) + one + `]}`
 }
