@@ -66,7 +66,7 @@ func (f *feed) Read(at memory.Cursor, wanted func(memory.EventKind) bool) ([]mem
 	}
 	r := &feedReader{
 		feed: f, view: v, at: at, stored: wanted(memory.Stored), forgotten: wanted(memory.Forgotten),
-		slot: sort.Search(v.tier.Len(), func(i int) bool { return v.tier.Record(fresh.Slot(i)).Birth > uint64(at.Version) }),
+		slot: sort.Search(v.tier.Len(), func(i int) bool { return v.tier.Birth(fresh.Slot(i)) > uint64(at.Version) }),
 		next: v.endings.after(at.Version),
 	}
 	if err := r.run(); err != nil {
@@ -113,7 +113,7 @@ func (r *feedReader) birth() memory.Version {
 	if !r.stored || r.slot >= r.view.tier.Len() {
 		return 0
 	}
-	if v := memory.Version(r.view.tier.Record(fresh.Slot(r.slot)).Birth); v <= r.view.version {
+	if v := memory.Version(r.view.tier.Birth(fresh.Slot(r.slot))); v <= r.view.version {
 		return v
 	}
 	return 0

@@ -48,12 +48,12 @@ type lister struct {
 
 func (l *lister) run(ctx context.Context, limit int) (more bool, err error) {
 	end := l.v.tier.Len()
-	first := sort.Search(end, func(i int) bool { return l.v.tier.Record(fresh.Slot(i)).Birth > uint64(l.last) })
+	first := sort.Search(end, func(i int) bool { return l.v.tier.Birth(fresh.Slot(i)) > uint64(l.last) })
 	for i := first; i < end; i++ {
-		r := l.v.tier.Record(fresh.Slot(i))
-		if r.Birth > uint64(l.v.version) {
+		if l.v.tier.Birth(fresh.Slot(i)) > uint64(l.v.version) {
 			return false, nil
 		}
+		r := l.v.tier.Record(fresh.Slot(i))
 		if len(l.answer.hits) >= limit || i-first >= maxPageLooks || l.answer.bytes >= maxPageBytes {
 			return true, nil
 		}

@@ -30,7 +30,7 @@ type block struct {
 }
 
 // record is what never changes once a slot is committed, except older: set by the writer before a reader can reach
-// the slot through an id.
+// the slot through an id, or its version is published.
 type record struct {
 	birth   uint64
 	ordinal uint64

@@ -116,7 +116,15 @@ func (t *Tier) Replace(s, older Slot) {
 	b.records[offset].older = older
 }
 
-// Record returns what is known of a committed slot.
+// Birth returns the version from which a committed slot is visible. Unlike Record it may be asked of a slot above the
+// reader's version: that the slot is linked to an older one may still be to come.
+func (t *Tier) Birth(s Slot) uint64 {
+	b, offset := t.at(s)
+	return b.records[offset].birth
+}
+
+// Record returns what is known of a committed slot. A reader asks for those up to its version, and for those that an id
+// led to.
 func (t *Tier) Record(s Slot) Record {
 	b, offset := t.at(s)
 	return b.record(offset)
