@@ -91,3 +91,29 @@ func TestNoDeletionIsMissed(t *testing.T) {
 		require.Equal(t, fault.NotFound, fault.KindOf(sp.wait(t.Context(), 1)))
 	})
 }
+
+// A space that is deleted while somebody comes to watch it leaves nobody waiting for it, nor anything of it behind.
+func TestADeletionWhileAWatcherComesIsNotMissed(t *testing.T) {
+	j := newFakeJournal()
+	s := openStage(t, j, roomy)
+	j.createSpace("x", 2, memory.Dot)
+	ix := s.index
+	ix.journal = &deletedOnceSeen{fakeJournal: j, name: "x"}
+	_, err := s.service.Feed("x")
+	require.Equal(t, fault.NotFound, fault.KindOf(err))
+	require.Nil(t, ix.space("x"))
+}
+
+// deletedOnceSeen deletes a space as soon as somebody has been told that it is there.
+type deletedOnceSeen struct {
+	*fakeJournal
+	name string
+}
+
+func (j *deletedOnceSeen) Space(name string) (memory.Space, bool) {
+	sp, ok := j.fakeJournal.Space(name)
+	if ok && name == j.name {
+		j.deleteSpace(name, true)
+	}
+	return sp, ok
+}

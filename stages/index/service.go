@@ -146,10 +146,17 @@ func (sv *server) waitable(name string) *space {
 	if sp := sv.index.space(name); sp != nil {
 		return sp
 	}
-	if description, ok := sv.index.journal.Space(name); ok {
-		return sv.index.ensure(name, description.Incarnation)
+	description, ok := sv.index.journal.Space(name)
+	if !ok {
+		return nil
 	}
-	return nil
+	sp := sv.index.ensure(name, description.Incarnation)
+	// Between the two it may have been deleted, and the index told of it: then nobody will end this one's waits.
+	if again, ok := sv.index.journal.Space(name); !ok || again.Incarnation != description.Incarnation {
+		sv.index.drop(name, description.Incarnation)
+		return nil
+	}
+	return sp
 }
 
 // Memories returns how many memories of a space are alive as published, and the version of that; 0 for an unknown space.
