@@ -19,6 +19,9 @@ func covers(f *memory.Forget, r fresh.Record, journal Journal) (bool, error) {
 	if before := instant(f.ObservedBefore); r.At != before {
 		return r.At < before, nil
 	}
+	if f.ObservedBefore.Nanosecond()%int(time.Microsecond) == 0 {
+		return false, nil // it is the first moment of its instant
+	}
 	op, err := readObserve(journal, r)
 	if err != nil {
 		return false, err
