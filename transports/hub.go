@@ -131,6 +131,11 @@ func (h *Hub) Leave(ctx context.Context) int {
 func (h *Hub) enter(limit int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.countIn(limit)
+}
+
+// countIn is called with mu held.
+func (h *Hub) countIn(limit int) error {
 	if h.leaving {
 		return errShutdown()
 	}
@@ -144,11 +149,11 @@ func (h *Hub) enter(limit int) error {
 
 // enterWatch is enter for a watch, which the end of the server ends.
 func (h *Hub) enterWatch(w *watcher, limit int) error {
-	if err := h.enter(limit); err != nil {
-		return err
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.countIn(limit); err != nil {
+		return err
+	}
 	h.watches[w] = struct{}{}
 	return nil
 }

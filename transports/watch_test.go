@@ -264,3 +264,30 @@ func TestAWatchEnds(t *testing.T) {
 		require.Equal(t, "SHUTDOWN", fault.As(err).Reason)
 	})
 }
+
+// A watch that begins as the server ends is refused or told: none goes on behind the end.
+func TestAWatchThatBeginsAsTheServerEndsIsToldSo(t *testing.T) {
+	for range 3000 {
+		h := newHarness()
+		var entering sync.WaitGroup
+		for range 2 {
+			entering.Go(func() {
+				ctx, exit, err := h.EnterWatch(t.Context())
+				if err != nil {
+					return
+				}
+				defer exit()
+				select {
+				case <-ctx.Done():
+				case <-time.After(10 * time.Second):
+					t.Error("nobody has told it")
+				}
+			})
+		}
+		entering.Go(func() { h.hub.Leave(t.Context()) })
+		entering.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+}
