@@ -3,6 +3,7 @@ package transports
 import (
 	"context"
 
+	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
@@ -35,6 +36,9 @@ func (s *Server) ListSessions(ctx context.Context, r *engramv1.ListSessionsReque
 	}
 	for _, status := range sessions {
 		told, err := s.sessionToWire(ctx, status)
+		if fault.KindOf(err) == fault.NotFound {
+			continue // its space has been deleted meanwhile, and the session with it
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -174,3 +174,20 @@ func TestAnEndDuringAGoodbye(t *testing.T) {
 		assert.Empty(t, h.journal.ended)
 	})
 }
+
+// A session whose space is deleted while the sessions are listed is left out; the others are still told.
+func TestASessionThatGoesWithItsSpaceIsNotListed(t *testing.T) {
+	h := newHarness()
+	h.journal.listed = []session.Status{
+		{SessionID: "s1", Space: "faces", State: session.Attached, Epoch: 1, Committed: 4, Version: 4},
+		{SessionID: "s2", Space: "birds", State: session.Attached, Epoch: 1},
+	}
+	h.index.unpublished = fault.New(fault.NotFound, "it does not exist").WithReason("SPACE_NOT_FOUND")
+	page, err := h.ListSessions(t.Context(), &engramv1.ListSessionsRequest{})
+	require.NoError(t, err)
+	require.Len(t, page.GetSessions(), 1)
+	require.Equal(t, "s2", page.GetSessions()[0].GetSessionId())
+	h.index.unpublished = fault.New(fault.Unavailable, "the space is degraded")
+	_, err = h.ListSessions(t.Context(), &engramv1.ListSessionsRequest{})
+	require.ErrorContains(t, err, "degraded")
+}
