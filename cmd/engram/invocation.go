@@ -2,7 +2,11 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // invocation returns how to call this program again, from the name that it was called by: `go run` calls a binary in its
@@ -29,5 +33,23 @@ func shellWords(texts []string) []string {
 	for i, text := range texts {
 		words[i] = shellWord(text)
 	}
+	return words
+}
+
+// givenFlags returns the flags that a command was called with, as words for a shell, without some of them.
+func givenFlags(cmd *cobra.Command, without ...string) (words []string) {
+	cmd.Flags().Visit(func(given *pflag.Flag) {
+		value := given.Value.String()
+		if list, ok := given.Value.(pflag.SliceValue); ok {
+			value = strings.Join(list.GetSlice(), ",")
+		}
+		switch {
+		case slices.Contains(without, given.Name):
+		case given.Value.Type() == "bool":
+			words = append(words, "--"+given.Name)
+		default:
+			words = append(words, "--"+given.Name, shellWord(value))
+		}
+	})
 	return words
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/engram-stream/engram/client"
 	"github.com/engram-stream/engram/internal/dataset"
@@ -42,15 +41,7 @@ func (f *observeFlags) add(cmd *cobra.Command) {
 // remember notes how the command was called, with the flags that still hold when it is called again.
 func (f *observeFlags) remember(cmd *cobra.Command, called string, args []string) {
 	f.again = append([]string{invocation(called), "observe"}, shellWords(args)...)
-	cmd.Flags().Visit(func(given *pflag.Flag) {
-		switch {
-		case given.Name == "skip" || given.Name == "restart":
-		case given.Value.Type() == "bool":
-			f.again = append(f.again, "--"+given.Name)
-		default:
-			f.again = append(f.again, "--"+given.Name, shellWord(given.Value.String()))
-		}
-	})
+	f.again = append(f.again, givenFlags(cmd, "skip", "restart")...)
 }
 
 // checkpoint returns where an input's progress is kept; nil for one that cannot be read again.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type watchCommand struct {
 	space string
 	from  int64 // -1: from now on
 	kinds []string
+	again []string // the flags that hold when it is called again
 }
 
 func newWatchCommand(env *environment) *cobra.Command {
@@ -33,7 +35,7 @@ func newWatchCommand(env *environment) *cobra.Command {
 		Example: "  engram watch notes\n  engram watch notes --from 0 --kind forgotten --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			c.space = a[0]
+			c.space, c.again = a[0], givenFlags(cmd, "from")
 			return c.run(cmd.Context())
 		},
 	}
@@ -60,7 +62,7 @@ func (c *watchCommand) run(ctx context.Context) error {
 	for n, err := range connection.Watch(ctx, c.space, o) {
 		switch {
 		case ctx.Err() != nil && last.Kind != 0:
-			fmt.Fprintln(c.env.stderr, c.env.notice(fmt.Sprintf("watched %q up to version %d; to go on: engram watch %s --from %d", c.space, last.Resume, c.space, last.Resume)))
+			fmt.Fprintln(c.env.stderr, c.env.notice(fmt.Sprintf("watched %q up to version %d; to go on: %s", c.space, last.Resume, c.goOn(os.Args[0], last.Resume))))
 			return nil
 		case err != nil:
 			return err
@@ -71,6 +73,12 @@ func (c *watchCommand) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// goOn returns the command that goes on behind a version.
+func (c *watchCommand) goOn(called string, version uint64) string {
+	words := []string{invocation(called), "watch", c.space, "--from", strconv.FormatUint(version, 10)}
+	return strings.Join(append(words, c.again...), " ")
 }
 
 func (c *watchCommand) options() (o client.WatchOptions, err error) {
