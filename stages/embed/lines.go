@@ -57,7 +57,7 @@ func (l *lines) waits(ops []session.Op) bool {
 }
 
 // add takes ops of one attachment to the end of its line, and returns what there is no room for. A unary call's are taken
-// whole or not at all, where they fit the limit.
+// whole or not at all: half of one that does not fit would be taken again, and refused again, each time it is repeated.
 func (l *lines) add(b *graph.Batch[session.Op]) (refused *graph.Batch[session.Op]) {
 	n := l.room(b)
 	if n == 0 {
@@ -78,17 +78,18 @@ func (l *lines) add(b *graph.Batch[session.Op]) (refused *graph.Batch[session.Op
 	return rest
 }
 
-// room returns how many of the ops there is room for. Where nothing is held the bytes do not matter: what came in one
-// message must be able to pass.
+// room returns how many of the ops there is room for. Where nothing is held the bytes do not matter, nor does the number
+// of a unary call's: what came in one message must be able to pass.
 func (l *lines) room(b *graph.Batch[session.Op]) int {
-	if bytes := l.limit.Bytes - l.held.Bytes; b.Bytes() > bytes && l.held.Items > 0 {
+	unary := b.Items[0].From.Unary
+	switch items := l.limit.Items - l.held.Items; {
+	case l.held.Items == 0 && unary:
+		return b.Len()
+	case l.held.Items > 0 && b.Bytes() > l.limit.Bytes-l.held.Bytes, unary && b.Len() > items:
 		return 0
+	default:
+		return max(min(items, b.Len()), 0)
 	}
-	items := l.limit.Items - l.held.Items
-	if b.Len() > items && b.Items[0].From.Unary && b.Len() <= l.limit.Items {
-		return 0
-	}
-	return max(min(items, b.Len()), 0)
 }
 
 // job is the first entries of a line, and their texts.

@@ -93,9 +93,10 @@ func newStage(c Config, budget *graph.Budget, embedding *graph.Handle[Embedding]
 	return s
 }
 
-// Bounds implements graph.Bounder. What it sends is as it came, in pieces of a wire message's size at most.
+// Bounds implements graph.Bounder. It holds a unary call's ops whole, even if they are more than its limit, and nothing
+// else then. What it sends is as it came, in pieces of a wire message's size at most.
 func (s *stage) Bounds() graph.Bounds {
-	return graph.Bounds{HoldItems: s.limit.Items, HoldBytes: s.limit.Bytes, BatchItems: memory.MaxBatch}
+	return graph.Bounds{HoldItems: max(s.limit.Items, memory.MaxBatch), HoldBytes: s.limit.Bytes, BatchItems: memory.MaxBatch}
 }
 
 // Close implements graph.Closer. It waits for the workers, who give up.

@@ -357,3 +357,23 @@ func TestRegister(t *testing.T) {
 		assert.Equal(t, good, found == 0, "%d workers", workers)
 	}
 }
+
+// TestACallLargerThanTheRoomPasses whole, once nothing else waits: half of it would be refused however often it is repeated.
+func TestACallLargerThanTheRoomPasses(t *testing.T) {
+	during(t, 2, 80, func(b *bench) { // room for 10
+		other, call := newClient("a"), newClient("call")
+		call.att.Unary = true
+		var ops []session.Op
+		for i := range 20 {
+			ops = append(ops, call.text(fmt.Sprintf("text %d", i)))
+		}
+		b.come(other.text("first"))
+		refused := b.come(ops...)
+		b.flush()
+		require.Equal(t, []string{"a/1"}, b.sent())
+		require.Equal(t, len(ops), refused.Settled())
+		b.come(ops...)
+		b.flush()
+		assert.Len(t, b.sent(), 1+len(ops))
+	})
+}
