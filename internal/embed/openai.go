@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -233,15 +234,22 @@ func (e *OpenAI) once(ctx context.Context, texts []string) ([][]float32, error) 
 	return vectors, e.checkDimension(vectors)
 }
 
-// checkDimension learns the dimension from the first answer, and holds every other to it.
+// checkDimension learns the dimension from the first answer whose vectors agree on it, and holds every other to it.
 func (e *OpenAI) checkDimension(vectors [][]float32) error {
+	want := cmp.Or(e.Dimension(), len(vectors[0]))
 	for _, v := range vectors {
-		e.dimension.CompareAndSwap(0, int64(len(v)))
-		if want := e.Dimension(); len(v) != want {
-			return &failure{lasting: true, said: fmt.Sprintf("it answers with %d components where %d are expected", len(v), want)}
+		if len(v) != want {
+			return wrongDimension(len(v), want)
 		}
 	}
-	return nil
+	if e.dimension.CompareAndSwap(0, int64(want)) || e.Dimension() == want {
+		return nil
+	}
+	return wrongDimension(want, e.Dimension()) // another answer has just come first
+}
+
+func wrongDimension(got, want int) *failure {
+	return &failure{lasting: true, said: fmt.Sprintf("it answers with %d components where %d are expected", got, want)}
 }
 
 // unavailable is a failure for those who wait for vectors.

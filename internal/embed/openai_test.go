@@ -301,3 +301,17 @@ func TestCacheIsBounded(t *testing.T) {
 	c.put("a", vector)
 	assert.Nil(t, c.get("a"))
 }
+
+// TestAnAnswerOfSeveralDimensionsTeachesNone: what follows is not held to a part of an answer that was refused.
+func TestAnAnswerOfSeveralDimensionsTeachesNone(t *testing.T) {
+	endpoint := embedtest.New(t)
+	e := asking(t, options(endpoint.URL))
+	endpoint.Next(embedtest.Bent(func(items []embedtest.Item) []embedtest.Item { items[0].Embedding = []int{1, 2}; return items }))
+	_, err := e.Embed(t.Context(), numbered(2))
+	require.ErrorContains(t, err, "components")
+	assert.Zero(t, e.Dimension())
+	texts := numbered(2)
+	vectors, err := e.Embed(t.Context(), texts)
+	require.NoError(t, err)
+	requireOwn(t, texts, vectors)
+}
