@@ -20,6 +20,9 @@ import (
 // OpenAIKind is the kind of embedder that asks an endpoint.
 const OpenAIKind = "openai"
 
+// plainText is one that no endpoint has a reason to refuse.
+const plainText = "dimension"
+
 // Options describe an endpoint. The application has checked them.
 type Options struct {
 	URL   string // of the API, such as http://127.0.0.1:11434/v1, or of its embeddings
@@ -39,7 +42,7 @@ type Options struct {
 }
 
 // OpenAI asks an endpoint that speaks OpenAI's /v1/embeddings. A text that the endpoint refuses is found by asking for
-// its batch in halves, so that it fails alone. Safe for concurrent use; Close when done.
+// its batch in halves, so that it fails alone; an endpoint that refuses every text fails as one that is down. Safe for concurrent use; Close when done.
 type OpenAI struct {
 	options   Options
 	url       string
@@ -93,7 +96,7 @@ func (e *OpenAI) Probe(ctx context.Context) (int, error) {
 	if n := e.Dimension(); n != 0 {
 		return n, nil
 	}
-	if _, err := e.Embed(ctx, []string{"dimension"}); err != nil {
+	if _, err := e.Embed(ctx, []string{plainText}); err != nil {
 		return 0, err
 	}
 	return e.Dimension(), nil
@@ -149,7 +152,7 @@ func (e *OpenAI) askAll(ctx context.Context, texts []string) ([]answer, error) {
 	for first := 0; first < len(texts); {
 		end := e.cut(texts, first)
 		part, to := texts[first:end], answers[first:end]
-		group.Go(func() error { return e.ask(ctx, part, to) })
+		group.Go(func() error { return e.askFirst(ctx, part, to) })
 		first = end
 	}
 	return answers, group.Wait()
@@ -167,29 +170,62 @@ func (e *OpenAI) cut(texts []string, first int) int {
 	return len(texts)
 }
 
-// ask fills in the answers to one batch. A batch that the endpoint refuses is asked for in halves: at most twice as many
-// requests as it has texts.
-func (e *OpenAI) ask(ctx context.Context, texts []string, to []answer) error {
-	vectors, err := e.try(ctx, texts)
-	refused, ok := errors.AsType[*refusedError](err)
-	switch {
-	case ok && len(texts) == 1:
+// askFirst fills in the answers to one batch. One that the endpoint refuses is asked for in halves, if it is the texts that
+// are refused: at most twice as many requests as it has texts, and one.
+func (e *OpenAI) askFirst(ctx context.Context, texts []string, to []answer) error {
+	refused, err := e.ask(ctx, texts, to)
+	if refused == nil {
+		return err
+	}
+	if err := e.refusesSome(ctx); err != nil {
+		return err
+	}
+	return e.halve(ctx, texts, to, refused)
+}
+
+// refusesSome makes sure that an endpoint which refuses texts takes a plain one. Else what it refuses is the model, or the
+// form of every request: that can be mended, and nothing is rejected for it.
+func (e *OpenAI) refusesSome(ctx context.Context) error {
+	_, err := e.try(ctx, []string{plainText})
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return e.unavailable(&failure{said: refused.said, hint: "it refuses every text: check embed.url and embed.model"}, 1, 0)
+	}
+	return err
+}
+
+func (e *OpenAI) halve(ctx context.Context, texts []string, to []answer, refused *refusedError) error {
+	if len(texts) == 1 {
 		to[0].refused = "the embedder's endpoint refuses it: " + refused.Error()
 		return nil
-	case ok:
-		half := len(texts) / 2
-		if err := e.ask(ctx, texts[:half], to[:half]); err != nil {
+	}
+	middle := len(texts) / 2
+	for _, half := range [][2]int{{0, middle}, {middle, len(texts)}} {
+		part, answers := texts[half[0]:half[1]], to[half[0]:half[1]]
+		refused, err := e.ask(ctx, part, answers)
+		if refused != nil {
+			err = e.halve(ctx, part, answers, refused)
+		}
+		if err != nil {
 			return err
 		}
-		return e.ask(ctx, texts[half:], to[half:])
-	case err != nil:
-		return err
+	}
+	return nil
+}
+
+// ask fills in the answers to one batch, unless the endpoint refuses it.
+func (e *OpenAI) ask(ctx context.Context, texts []string, to []answer) (*refusedError, error) {
+	vectors, err := e.try(ctx, texts)
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	for i, v := range vectors {
 		to[i].vector = v
 		e.cache.put(texts[i], v)
 	}
-	return nil
+	return nil, nil
 }
 
 // try sends one request, again while that may help.

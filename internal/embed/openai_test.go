@@ -315,3 +315,22 @@ func TestAnAnswerOfSeveralDimensionsTeachesNone(t *testing.T) {
 	require.NoError(t, err)
 	requireOwn(t, texts, vectors)
 }
+
+// TestAnEndpointThatRefusesEveryText, such as one that answers an unknown model with 400, has no text rejected for it.
+func TestAnEndpointThatRefusesEveryText(t *testing.T) {
+	endpoint := embedtest.New(t)
+	e := asking(t, options(endpoint.URL))
+	endpoint.Always(embedtest.Status(http.StatusBadRequest, "no such model"))
+	_, err := e.Embed(t.Context(), numbered(3))
+	require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "status 400: no such model")
+	require.ErrorContains(t, err, "check embed.url and embed.model")
+	assert.Len(t, endpoint.Requests(), 2)
+	_, err = e.Probe(t.Context())
+	require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
+
+	endpoint.Always(nil)
+	vectors, err := e.Embed(t.Context(), numbered(3))
+	require.NoError(t, err)
+	requireOwn(t, numbered(3), vectors)
+}
