@@ -311,8 +311,10 @@ func TestTheDrainDoesNotWaitForEver(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, drainPatience, time.Since(began))
 		for i := range 2 {
-			verdict, _ := session.VerdictOf(0, outcomes.Err(i))
+			verdict, refusal := session.VerdictOf(0, outcomes.Err(i))
 			assert.Equal(t, session.Nacked, verdict)
+			assert.Equal(t, fault.Unavailable, fault.KindOf(refusal))
+			assert.ErrorContains(t, refusal, "the server stops")
 		}
 		assert.Empty(t, b.sent())
 	})

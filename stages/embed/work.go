@@ -145,6 +145,10 @@ func refusalOf(err error) *session.Refusal {
 	if f == nil || f.Kind == fault.Internal {
 		return &session.Refusal{Verdict: session.Aborted, Cause: err}
 	}
+	if f.Kind == fault.Canceled { // by the stage, which nobody else can tell
+		err = fault.New(fault.Unavailable, "the server stops before the text is embedded").WithReason("SHUTDOWN").
+			WithHint("send it again to the next server")
+	}
 	return &session.Refusal{
 		Verdict: session.Nacked, Nack: session.NackStorageUnavailable, Retry: max(f.RetryAfter, fullRetry), Late: true, Cause: err,
 	}
