@@ -122,5 +122,5 @@ func checkTarget(t *engramv1.ForgetTarget) *memory.Rejection {
 }
 
 func unbuiltTarget(field string) *memory.Rejection {
-	return &memory.Rejection{Code: fault.Unimplemented.Code(), Field: field, Reason: field + " is not built yet; name memory_ids"}
+	return &memory.Rejection{Code: fault.Unimplemented.Code(), Field: field, Reason: field + " is not built yet; name memory_ids, observed_before, or both"}
 }

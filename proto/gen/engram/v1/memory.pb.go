@@ -13,7 +13,8 @@
 //
 //   - A vector is given once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
 //     numbers as little-endian IEEE 754 float32, 4 bytes a component, easy to move). Both at once is an error.
-//   - A version is a number of one space's commit log. It starts at 1, grows with every commit and never goes back.
+//   - A version numbers the observations, forgets and rejections of one space, from 1, in the order in which they are
+//     committed. It never goes back.
 //   - A sequence number belongs to one session. It starts at 1 and has no holes.
 //   - A score is higher for a better hit, whatever the metric.
 //   - A code is a google.rpc.Code as a number, so 3 is INVALID_ARGUMENT.
@@ -1435,7 +1436,7 @@ func (x *Rejection) GetField() string {
 	return ""
 }
 
-// ObserveRequest stores a few observations in one commit, without a session.
+// ObserveRequest stores a few observations, without a session.
 type ObserveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Made on the first write, with the dimension of the first vector and the cosine metric, if it does not exist.
@@ -1516,7 +1517,7 @@ type ObserveResponse struct {
 	// One for each observation of the request, in its order; empty for a rejected one.
 	MemoryIds []string     `protobuf:"bytes,1,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
 	Rejected  []*Rejection `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
-	// The version of this commit.
+	// The version of the last of them: a recall at this version, or a later one, finds them all.
 	CommitVersion uint64 `protobuf:"varint,3,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
 	// This request_id was answered before, and this is that answer.
 	Duplicate     bool `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
@@ -2100,7 +2101,7 @@ type ForgetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Memories removed; those that would be, under dry_run.
 	Matched uint64 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
-	// The version of this commit. 0 under dry_run.
+	// The version of the forget. 0 under dry_run.
 	CommitVersion uint64 `protobuf:"varint,2,opt,name=commit_version,json=commitVersion,proto3" json:"commit_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -11,7 +11,8 @@
 //
 //   - A vector is given once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
 //     numbers as little-endian IEEE 754 float32, 4 bytes a component, easy to move). Both at once is an error.
-//   - A version is a number of one space's commit log. It starts at 1, grows with every commit and never goes back.
+//   - A version numbers the observations, forgets and rejections of one space, from 1, in the order in which they are
+//     committed. It never goes back.
 //   - A sequence number belongs to one session. It starts at 1 and has no holes.
 //   - A score is higher for a better hit, whatever the metric.
 //   - A code is a google.rpc.Code as a number, so 3 is INVALID_ARGUMENT.
@@ -62,7 +63,7 @@ const (
 
 // MemoryServiceClient is a client for the engram.v1.MemoryService service.
 type MemoryServiceClient interface {
-	// Observe stores observations in one commit and answers when ack_level is reached.
+	// Observe stores observations and answers when ack_level is reached.
 	//
 	// A vector that does not fit the space is no error of the call: it is in `rejected`. RESOURCE_EXHAUSTED, with
 	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's
@@ -164,7 +165,7 @@ func (c *memoryServiceClient) Forget(ctx context.Context, req *connect.Request[v
 
 // MemoryServiceHandler is an implementation of the engram.v1.MemoryService service.
 type MemoryServiceHandler interface {
-	// Observe stores observations in one commit and answers when ack_level is reached.
+	// Observe stores observations and answers when ack_level is reached.
 	//
 	// A vector that does not fit the space is no error of the call: it is in `rejected`. RESOURCE_EXHAUSTED, with
 	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's
