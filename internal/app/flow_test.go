@@ -252,7 +252,7 @@ func TestManyStreamsManyItemsOneVerdictEach(t *testing.T) {
 // back when told to.
 func TestOverloadNacksAndNothingIsLost(t *testing.T) {
 	const total, size, ahead = 12 * 1024, 1024, 5 * 1024
-	s := startServer(t, t.TempDir(), flag("budget.items", "4000"))
+	s := startServer(t, t.TempDir(), flag("budget.items", "4100"))
 	f, _ := join(t, s, faces())
 	batch := make([]*engramv1.Observation, size)
 	for i := range batch {

@@ -243,6 +243,8 @@ func (c *client) hearClosed(m *engramv1.Closed) string {
 func (c *client) hearEnd(err error, w wanted) string {
 	c.over = true
 	switch {
+	case c.dropped: // which the client knows; what else it is told depends on who was faster
+		return c.says("dropped")
 	case w.what == "broken" && !errors.Is(err, io.EOF): // not every transport can say why
 		return c.says("broken")
 	case errors.Is(err, io.EOF):
