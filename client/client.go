@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,11 +96,19 @@ func parseBaseURL(s string) (*url.URL, error) {
 		return nil, invalid("baseURL", "%q: the scheme must be http or https, not %s", s, u.Scheme)
 	case u.Hostname() == "":
 		return nil, invalid("baseURL", "%q names no host; a URL looks like http://127.0.0.1:7320", s)
+	case !isPort(u.Port()):
+		return nil, invalid("baseURL", "%q: a port is a number from 1 to 65535", s)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return nil, invalid("baseURL", "%q: only scheme, host, port and path belong here", s)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
+}
+
+// isPort says whether a port can be connected to; without one it is the scheme's.
+func isPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number > 0
 }
 
 // newTransport returns a transport that speaks HTTP/2 only, as gRPC needs, and notices a dead peer by itself.

@@ -166,6 +166,9 @@ func (c *Client) describe(op string, err error) *Error {
 	case ok && dial.Op == "dial":
 		e.Code, e.Reason = connect.CodeUnavailable, reasons[ErrUnreachable]
 		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", c.address, dial.Err)
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no type for it
+		e.Code = connect.CodeInvalidArgument // for ever, unless called otherwise
+		e.Message = fmt.Sprintf("what answers at %s speaks no TLS (write http://%s)", c.address, c.address)
 	case errors.Is(err, context.DeadlineExceeded): // this side's own; a server's has no cause
 		e.Code = connect.CodeDeadlineExceeded
 		e.Message = fmt.Sprintf("no answer from %s in time", c.address)

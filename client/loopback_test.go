@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"testing"
@@ -164,6 +166,18 @@ func TestNobodyListening(t *testing.T) {
 	assert.ErrorContains(t, err, "engram: recall: cannot reach")
 }
 
+// TestHTTPSWhereThereIsNone: it says what to write instead, and does not try for ever.
+func TestHTTPSWhereThereIsNone(t *testing.T) {
+	plain, ctx := httptest.NewServer(http.NotFoundHandler()), deadline(t)
+	defer plain.Close()
+	address := plain.Listener.Addr().String()
+	c := connectTo(t, "https://"+address)
+	_, err := c.Recall(ctx, "notes", Query{})
+	require.EqualError(t, err, "engram: recall: what answers at "+address+" speaks no TLS (write http://"+address+")")
+	_, err = c.Open(ctx, "notes", SessionOptions{})
+	assert.ErrorContains(t, err, "speaks no TLS")
+}
+
 func TestAnUnknownSessionIsATypedError(t *testing.T) {
 	f, ctx := startFlowServer(t), deadline(t)
 	_, err := connectTo(t, f.address).Open(ctx, "notes", SessionOptions{Resume: &Ticket{SessionID: "gone", Token: []byte("x")}})
@@ -261,6 +275,8 @@ func TestListSpacesReadsAllPages(t *testing.T) {
 func TestNewChecksItsURL(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                       "names no host",
+		"127.0.0.1:99999":        "a port is a number from 1 to 65535",
+		"127.0.0.1:0":            "a port is a number from 1 to 65535",
 		"ftp://x":                "scheme must be http or https",
 		"http://":                "names no host",
 		"http://h:1/?q=1":        "only scheme, host, port and path",
