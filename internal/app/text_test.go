@@ -149,6 +149,7 @@ func TestASpaceIsMadeForTexts(t *testing.T) {
 		assert.Equal(t, http.StatusBadRequest, status, space)
 		assert.Equal(t, "invalid_argument", answer["code"])
 		assert.Contains(t, answer["message"], says)
+		assert.Equal(t, "google.rpc.ErrorInfo", answer["details"].([]any)[0].(map[string]any)["type"], space)
 	}
 	require.Nil(t, rejectionOf(t, s, "a", text("likes tea")))
 	found, err := recallText(t, s, "b", "tea")

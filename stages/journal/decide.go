@@ -209,18 +209,19 @@ func named(embedder string) string {
 }
 
 func checkSpace(want memory.Space) error {
+	wrong := func(field, format string, args ...any) *fault.Error {
+		return fault.New(fault.InvalidArgument, format, args...).WithOp("create space").WithField(field).WithReason("INVALID_FIELD")
+	}
 	switch {
 	case want.Name == "" || len(want.Name) > memory.MaxSpaceName:
-		return fault.New(fault.InvalidArgument, "a space's name has 1 to %d characters", memory.MaxSpaceName).WithField("space.name")
+		return wrong("space.name", "a space's name has 1 to %d characters", memory.MaxSpaceName)
 	case want.Dimension < 1 || want.Dimension > memory.MaxDimension:
-		return fault.New(fault.InvalidArgument, "dimension %d is not between 1 and %d", want.Dimension, memory.MaxDimension).
-			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.dimension")
+		return wrong("space.dimension", "dimension %d is not between 1 and %d", want.Dimension, memory.MaxDimension).WithSubject(subject(want.Name)).
+			WithHint("give the dimension of your vectors, or an embedder for texts")
 	case want.Metric > memory.L2:
-		return fault.New(fault.InvalidArgument, "metric %d is unknown", want.Metric).
-			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.metric")
+		return wrong("space.metric", "metric %d is unknown", want.Metric).WithSubject(subject(want.Name))
 	case len(want.Embedder) > memory.MaxEmbedder:
-		return fault.New(fault.InvalidArgument, "an embedder's identity has at most %d bytes", memory.MaxEmbedder).
-			WithOp("create space").WithSubject(subject(want.Name)).WithField("space.embedder")
+		return wrong("space.embedder", "an embedder's identity has at most %d bytes", memory.MaxEmbedder).WithSubject(subject(want.Name))
 	}
 	return nil
 }
