@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/engram-stream/engram/graph"
@@ -112,9 +113,17 @@ const (
 func (p *Pipeline) settingProblems() graph.Diagnostics {
 	var found graph.Diagnostics
 	p.check(func(path, message, hint string) {
-		found = append(found, graph.Diagnostic{Pos: p.origins[path].Pos, Message: path + ": " + message, Hint: hint})
+		found = append(found, graph.Diagnostic{Pos: p.whereWrong(path), Message: path + ": " + message, Hint: hint})
 	})
 	return found
+}
+
+// whereWrong is where a setting's value came from. A default is sound by itself: then the embedder's kind asks for another.
+func (p *Pipeline) whereWrong(path string) graph.Position {
+	if strings.HasPrefix(path, "embed.") && !p.isSet(path) {
+		path = "embed.kind"
+	}
+	return p.origins[path].Pos
 }
 
 func (s *Settings) check(report func(path, message, hint string)) {
