@@ -17,6 +17,7 @@ func TestWrongArgumentsAreRefusedInWords(t *testing.T) {
 		{[]string{"observe", strings.Repeat("x", 65), "-"}, "is no name for a space"},
 		{[]string{"recall", "s", "--vector", "[1]", "--timeout", "0s"}, "--timeout 0s: give a time above zero, such as 10s"},
 		{[]string{"recall", "s", "--vector", "[1]", "--address", "here:"}, `--address "here:": the port is missing`},
+		{[]string{"spaces", "--address", "here:99999"}, `--address "here:99999": a port is a number from 1 to 65535`},
 		{[]string{"recall", "s", "--vector", `["a"]`}, `--vector: component 0: want a number, got "a"`},
 		{[]string{"recall", "s", "--vector", "{}"}, "--vector: want a list of numbers, got {}"},
 		{[]string{"recall", "s", "--vector", "[1"}, "--vector: not valid JSON"},

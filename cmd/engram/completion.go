@@ -24,12 +24,21 @@ func addCompletions(env *environment, root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Long = completionHelp
+		// Cobra would answer a shell that it does not know with the help and success, for the shell to run.
+		c.Args = func(cmd *cobra.Command, given []string) error {
+			if len(given) > 0 {
+				return unknownCommand(cmd, given[0])
+			}
+			return nil
+		}
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	eachCommand(root, func(cmd *cobra.Command) {
 		if cmd.ValidArgsFunction == nil && !cmd.HasSubCommands() {
 			cmd.ValidArgsFunction = env.completeArguments
 		}
 		for flag, complete := range map[string]cobra.CompletionFunc{
+			"kind":      cobra.FixedCompletions(watchedKinds, cobra.ShellCompDirectiveNoFileComp),
 			"space":     env.completeSpaces,
 			"format":    cobra.FixedCompletions(pictures, cobra.ShellCompDirectiveNoFileComp),
 			"log-level": cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp),

@@ -38,6 +38,7 @@ func TestCompletion(t *testing.T) {
 		{"config |", []string{"print", "schema"}, noFiles},
 		{"graph --fo", []string{"--format"}, noFiles},
 		{"graph --format |", []string{"dot", "mermaid"}, noFiles},
+		{"watch notes --kind |", []string{"stored", "forgotten", "queue"}, noFiles},
 		{"serve --log-level |", []string{"debug", "info", "warn", "error"}, noFiles},
 		{"serve --config |", []string{"yaml", "yml"}, byName},
 		{"serve |", nil, noFiles},
@@ -64,4 +65,12 @@ func TestCompletionScripts(t *testing.T) {
 		assert.Contains(t, r.stdout, "__complete", shell)
 		assert.Contains(t, engram(t, "help", "completion").stdout, "engram completion "+shell)
 	}
+}
+
+// TestCompletionOfAnUnknownShell: it says so, and has nothing on standard output, which a shell would run.
+func TestCompletionOfAnUnknownShell(t *testing.T) {
+	r := engram(t, "completion", "tcsh")
+	assert.Equal(t, exitUsage, r.code)
+	assert.Empty(t, r.stdout)
+	assert.Contains(t, r.stderr, `unknown command "tcsh"; did you mean "bash" or "fish" or "zsh"? (see: engram completion --help)`)
 }

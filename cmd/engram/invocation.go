@@ -9,6 +9,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// again returns the words that call a command as it was called, save the flags in less.
+func again(cmd *cobra.Command, called string, args []string, less ...string) []string {
+	words := append([]string{invocation(called), cmd.Name()}, shellWords(args)...)
+	cmd.Flags().Visit(func(given *pflag.Flag) {
+		list, isList := given.Value.(pflag.SliceValue)
+		switch {
+		case slices.Contains(less, given.Name):
+		case given.Value.Type() == "bool":
+			words = append(words, "--"+given.Name)
+		case isList:
+			words = append(words, "--"+given.Name, shellWord(strings.Join(list.GetSlice(), ",")))
+		default:
+			words = append(words, "--"+given.Name, shellWord(given.Value.String()))
+		}
+	})
+	return words
+}
+
 // invocation returns how to call this program again, from the name that it was called by: `go run` calls a binary in its
 // build cache, or in a folder that it deletes afterwards.
 func invocation(called string) string {
@@ -33,23 +51,5 @@ func shellWords(texts []string) []string {
 	for i, text := range texts {
 		words[i] = shellWord(text)
 	}
-	return words
-}
-
-// givenFlags returns the flags that a command was called with, as words for a shell, without some of them.
-func givenFlags(cmd *cobra.Command, without ...string) (words []string) {
-	cmd.Flags().Visit(func(given *pflag.Flag) {
-		value := given.Value.String()
-		if list, ok := given.Value.(pflag.SliceValue); ok {
-			value = strings.Join(list.GetSlice(), ",")
-		}
-		switch {
-		case slices.Contains(without, given.Name):
-		case given.Value.Type() == "bool":
-			words = append(words, "--"+given.Name)
-		default:
-			words = append(words, "--"+given.Name, shellWord(value))
-		}
-	})
 	return words
 }

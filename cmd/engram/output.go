@@ -64,7 +64,7 @@ func table(w io.Writer, header []string, rows [][]string) {
 	t := tabwriter.NewWriter(w, 2, 4, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join(header, "\t"))
 	for _, r := range rows {
-		fmt.Fprintln(t, strings.Join(r, "\t"))
+		fmt.Fprintln(t, legible(strings.Join(r, "\t"))) // before its width is measured
 	}
 	_ = t.Flush() // tabwriter only passes on the writer's error, which print reports
 }

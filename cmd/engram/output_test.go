@@ -29,6 +29,18 @@ func TestStoredTextIsNoOrderToTheTerminal(t *testing.T) {
 	assert.Equal(t, stored, back)
 }
 
+// TestATableOfOddTextIsAligned: a column is as wide as what is printed in it.
+func TestATableOfOddTextIsAligned(t *testing.T) {
+	var text strings.Builder
+	require.NoError(t, (&printer{out: &text}).print(nil, func(w io.Writer) {
+		table(w, []string{"CONTENT", "METADATA"}, [][]string{{"a\x07\x1b[31mred", "x"}, {"plain", "y"}})
+	}))
+	lines := strings.Split(text.String(), "\n")
+	assert.Equal(t, `a\u0007\u001b[31mred  x`, lines[1])
+	assert.Equal(t, strings.Index(lines[1], "x"), strings.Index(lines[2], "y"))
+	assert.Equal(t, strings.Index(lines[1], "x"), strings.Index(lines[0], "METADATA"))
+}
+
 // TestAMemoryInFull: its lines stay apart from the fields, and numbers that JSON does not have get their names.
 func TestAMemoryInFull(t *testing.T) {
 	at := time.Date(2026, 1, 31, 1, 0, 0, 5e8, time.FixedZone("", 3600))

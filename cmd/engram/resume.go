@@ -40,8 +40,7 @@ func (f *observeFlags) add(cmd *cobra.Command) {
 
 // remember notes how the command was called, with the flags that still hold when it is called again.
 func (f *observeFlags) remember(cmd *cobra.Command, called string, args []string) {
-	f.again = append([]string{invocation(called), "observe"}, shellWords(args)...)
-	f.again = append(f.again, givenFlags(cmd, "skip", "restart")...)
+	f.again = again(cmd, called, args, "skip", "restart")
 }
 
 // checkpoint returns where an input's progress is kept; nil for one that cannot be read again.

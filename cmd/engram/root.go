@@ -40,6 +40,9 @@ func (e *environment) client() (*client.Client, error) {
 		return nil, err
 	}
 	c, err := client.New(address)
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		return nil, usageError("--address %s", e.Message)
+	}
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
@@ -100,7 +103,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets on another way
 	}
 	if s := cmd.SuggestionsFor(name); len(s) > 0 {
-		hint = fmt.Sprintf("; did you mean %q?", strings.Join(s, `" or "`))
+		hint = fmt.Sprintf(`; did you mean "%s"?`, strings.Join(s, `" or "`))
 	}
 	return usageError("unknown command %q%s (see: %s --help)", name, hint, cmd.CommandPath())
 }

@@ -16,13 +16,16 @@ import (
 	"github.com/engram-stream/engram/client"
 )
 
+// watchedKinds are the values of --kind.
+var watchedKinds = []string{"stored", "forgotten", "queue"}
+
 // watchCommand is `engram watch`.
 type watchCommand struct {
 	env   *environment
 	space string
 	from  int64 // -1: from now on
 	kinds []string
-	again []string // the flags that hold when it is called again
+	again []string // the words that go on with this watch, less --from
 }
 
 func newWatchCommand(env *environment) *cobra.Command {
@@ -35,12 +38,12 @@ func newWatchCommand(env *environment) *cobra.Command {
 		Example: "  engram watch notes\n  engram watch notes --from 0 --kind forgotten --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			c.space, c.again = a[0], givenFlags(cmd, "from")
+			c.space, c.again = a[0], again(cmd, os.Args[0], a, "from")
 			return c.run(cmd.Context())
 		},
 	}
 	cmd.Flags().Int64Var(&c.from, "from", -1, "begin after this version; 0 begins with all that there is (default: from now on)")
-	cmd.Flags().StringSliceVar(&c.kinds, "kind", nil, "only these: stored, forgotten, queue")
+	cmd.Flags().StringSliceVar(&c.kinds, "kind", nil, "only these: "+strings.Join(watchedKinds, ", "))
 	env.addAddress(cmd)
 	return cmd
 }
@@ -62,7 +65,7 @@ func (c *watchCommand) run(ctx context.Context) error {
 	for n, err := range connection.Watch(ctx, c.space, o) {
 		switch {
 		case ctx.Err() != nil && last.Kind != 0:
-			fmt.Fprintln(c.env.stderr, c.env.notice(fmt.Sprintf("watched %q up to version %d; to go on: %s", c.space, last.Resume, c.goOn(os.Args[0], last.Resume))))
+			fmt.Fprintln(c.env.stderr, c.env.notice(fmt.Sprintf("watched %q up to version %d; to go on: %s", c.space, last.Resume, c.goOn(last.Resume))))
 			return nil
 		case err != nil:
 			return err
@@ -76,9 +79,8 @@ func (c *watchCommand) run(ctx context.Context) error {
 }
 
 // goOn returns the command that goes on behind a version.
-func (c *watchCommand) goOn(called string, version uint64) string {
-	words := []string{invocation(called), "watch", c.space, "--from", strconv.FormatUint(version, 10)}
-	return strings.Join(append(words, c.again...), " ")
+func (c *watchCommand) goOn(version uint64) string {
+	return fmt.Sprintf("%s --from %d", strings.Join(c.again, " "), version)
 }
 
 func (c *watchCommand) options() (o client.WatchOptions, err error) {

@@ -93,8 +93,9 @@ func TestWatchFromTheShell(t *testing.T) {
 	}
 	stdout, stderr := watch("forgotten", "--from", "0")
 	assert.Regexp(t, `watching "notes" after version 0; Ctrl-C ends it\n[0-9:.]+  stored +2  tea, "bad\\x1b\[2J"\n[0-9:.]+  forgotten +3  tea\n`, stdout)
-	assert.Contains(t, stderr, "engram watch notes --from 3")
-	stdout, _ = watch("forgotten", "--from", "1", "--kind", "forgotten", "--json")
+	assert.Contains(t, stderr, "engram watch notes --address "+s.address+" --from 3")
+	stdout, stderr = watch("forgotten", "--from", "1", "--kind", "forgotten", "--json")
+	assert.Contains(t, stderr, "--json --kind forgotten --from 3")
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	require.Len(t, lines, 2)
 	var started, forgotten map[string]any
