@@ -33,7 +33,7 @@ func newObserveCommand(env *environment) *cobra.Command {
 			"format (idx3-ubyte), each also with .gz, or - for JSONL from standard input. A line of JSONL has the keys of an\n" +
 			"observation: id, content, metadata, observed_at, confidence, and embedding (a list) or embedding_f32 (base64 of\n" +
 			"little-endian float32). Vectors and images are named by file and number from 0: t10k-images-00017. What has an id\n" +
-			"that is known replaces it.\n\n" +
+			"that is known replaces it; a line of JSONL without one is stored anew each time.\n\n" +
 			"What has content and no embedding gets one on the server, by the space's embedder: see engram spaces. The built-in\n" +
 			"one, lexical, matches words and spellings, not meaning.\n\n" +
 			"When it is broken off, by Ctrl-C or a crash, the same command goes on behind what is committed: until it is done,\n" +
@@ -125,7 +125,8 @@ func observe(ctx context.Context, env *environment, space string, f *observeFlag
 		Seconds: took, PerSecond: float64(feed.committed) / took,
 	}
 	if err != nil {
-		if env.json { // standard error has no place for what was rejected
+		r.Committed = feed.session.Stats().Committed // the feed may not have looked at the last of them
+		if env.json {                                // standard error has no place for what was rejected
 			err = errors.Join(err, env.printer().print(r, nil))
 		}
 		return unfinished(ctx, err, feed.session.Stats(), r.Session, feed.goOn(f, err))
