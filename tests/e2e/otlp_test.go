@@ -64,7 +64,7 @@ func traceparent(of string) string { return "00-" + of + "-" + clientsSpan + "-0
 // client's span or another of them.
 func (c *collected) wholeTrace(t *testing.T, id string, steps ...string) {
 	t.Helper()
-	steps = append(steps, "offer rpc", "stage decode", "stage sequence", "stage admit", "stage coalesce", "stage shard",
+	steps = append(steps, "offer rpc", "stage decode", "stage sequence", "stage admit", "stage embed", "stage coalesce", "stage shard",
 		"stage journal", "stage index", "stage notify", "stage replies")
 	var names []string
 	known := map[string]bool{clientsSpan: true}
