@@ -69,7 +69,7 @@ func report(err error, asJSON bool, stderr io.Writer) int {
 			return code
 		}
 	}
-	fmt.Fprintf(stderr, "engram: %s\n", text)
+	fmt.Fprintf(stderr, "engram: %s\n", legible(text))
 	return code
 }
 

@@ -50,7 +50,7 @@ func legible(text string) string {
 // notice renders a line for standard error, which is a JSON document of its own for machines.
 func (e *environment) notice(line string) string {
 	if !e.json {
-		return "engram: " + line
+		return "engram: " + legible(line)
 	}
 	b, err := json.Marshal(map[string]string{"notice": line})
 	if err != nil {

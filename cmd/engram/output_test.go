@@ -29,6 +29,14 @@ func TestStoredTextIsNoOrderToTheTerminal(t *testing.T) {
 	assert.Equal(t, stored, back)
 }
 
+// TestWhatAServerSaysIsNoOrderToTheTerminal: an error's text may be an endpoint's.
+func TestWhatAServerSaysIsNoOrderToTheTerminal(t *testing.T) {
+	var stderr strings.Builder
+	report(&client.Error{Op: "recall", Message: "bad key \x1b[31m"}, false, &stderr)
+	assert.Equal(t, `engram: recall: bad key \u001b[31m`+"\n", stderr.String())
+	assert.Equal(t, `engram: waiting: bad key \u001b[31m`, (&environment{}).notice("waiting: bad key \x1b[31m"))
+}
+
 // TestATableOfOddTextIsAligned: a column is as wide as what is printed in it.
 func TestATableOfOddTextIsAligned(t *testing.T) {
 	var text strings.Builder
