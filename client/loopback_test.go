@@ -166,6 +166,22 @@ func TestNobodyListening(t *testing.T) {
 	assert.ErrorContains(t, err, "engram: recall: cannot reach")
 }
 
+// TestCloseGivesUpThoughTheServerIsSilent: it does not wait for what the server says next, such as a heartbeat.
+func TestCloseGivesUpThoughTheServerIsSilent(t *testing.T) {
+	f, ctx := startFlowServer(t), deadline(t)
+	f.window = 0
+	s, err := connectTo(t, f.address).Open(ctx, "notes", SessionOptions{})
+	require.NoError(t, err)
+	_, err = s.Observe(ctx, Observation{ID: "1", Embedding: []float32{1}})
+	require.NoError(t, err)
+	began := time.Now()
+	closing, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	_, err = s.Close(closing)
+	require.ErrorContains(t, err, "1 not committed yet")
+	assert.Less(t, time.Since(began), 5*time.Second)
+}
+
 // TestHTTPSWhereThereIsNone: it says what to write instead, and does not try for ever.
 func TestHTTPSWhereThereIsNone(t *testing.T) {
 	plain, ctx := httptest.NewServer(http.NotFoundHandler()), deadline(t)

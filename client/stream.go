@@ -88,6 +88,8 @@ func (s *Session) write(st *stream, ended <-chan error) error {
 		select {
 		case <-s.wake:
 		case <-timer.C:
+		case <-st.ctx.Done():
+			return sendFailed(st, context.Cause(st.ctx), ended)
 		case err := <-ended:
 			return err
 		}
@@ -101,11 +103,14 @@ func (s *Session) leaving(st *stream) bool {
 	return st.goAway != nil
 }
 
-// sendFailed returns why a send failed. After io.EOF the reader knows; anything else is this side's own failure.
+// sendFailed returns why nothing more is sent. After io.EOF the reader knows; anything else is this side's own failure.
+// Net/http looks at a cancelled context only between reads of the request, so that without its end the reader would wait
+// for whatever the server says next.
 func sendFailed(st *stream, err error, ended <-chan error) error {
 	if !errors.Is(err, io.EOF) {
 		st.cancel(err)
 	}
+	_ = st.wire.CloseRequest()
 	return <-ended
 }
 
