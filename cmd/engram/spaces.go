@@ -27,21 +27,32 @@ func newSpacesCommand(env *environment) *cobra.Command {
 }
 
 func newDeleteSpaceCommand(env *environment) *cobra.Command {
+	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete SPACE", Short: "Delete a space with everything in it",
 		Long: "delete removes a space for good: its memories, and the sessions of those who write to it, whose streams end. Writing to\n" +
-			"the name afterwards makes a new space.",
+			"the name afterwards makes a new space. It asks before; without a terminal, and with --json, it wants --yes instead.",
 		Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, a []string) error { return deleteSpace(cmd.Context(), env, a[0]) },
+		RunE: func(cmd *cobra.Command, a []string) error { return deleteSpace(cmd.Context(), env, a[0], yes) },
 	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	env.addAddress(cmd)
 	env.addTimeout(cmd)
 	return cmd
 }
 
-func deleteSpace(ctx context.Context, env *environment, name string) error {
+func deleteSpace(ctx context.Context, env *environment, name string, yes bool) error {
 	if err := checkSpace(name); err != nil {
 		return err
+	}
+	switch {
+	case yes:
+	case !env.canConfirm():
+		return usageError("to delete a space it would ask, and cannot here: give --yes")
+	default:
+		if err := env.confirm(ctx, fmt.Sprintf("Delete %q with everything in it?", name), "nothing was deleted"); err != nil {
+			return err
+		}
 	}
 	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
 		if err := c.DeleteSpace(ctx, name); err != nil {

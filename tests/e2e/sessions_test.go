@@ -95,7 +95,7 @@ func TestASpaceIsDeletedFromTheShell(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, session.Flush(ctx))
 
-	deleted := command(t, "", "spaces", "delete", "faces", "--address", s.address)
+	deleted := command(t, "", "spaces", "delete", "faces", "--yes", "--address", s.address)
 	assert.Equal(t, "deleted \"faces\"\n", deleted.stdout, deleted.stderr)
 	select {
 	case <-session.Done():
@@ -107,7 +107,7 @@ func TestASpaceIsDeletedFromTheShell(t *testing.T) {
 	s.kill()
 	s = startAt(t, s.dir, s.address)
 	assert.JSONEq(t, `{"spaces":[]}`, command(t, "", "spaces", "--json", "--address", s.address).stdout)
-	again := command(t, "", "spaces", "delete", "faces", "--address", s.address)
+	again := command(t, "", "spaces", "delete", "faces", "--yes", "--address", s.address)
 	assert.Equal(t, 1, again.code)
 	assert.Contains(t, again.stderr, "does not exist")
 	require.NoError(t, s.client().DeleteSpace(ctx, makeSpace(ctx, t, s)))
@@ -134,6 +134,7 @@ func TestOperatorsCommandsFailWithTheirCodes(t *testing.T) {
 		"end, no server":      {[]string{"sessions", "end", "s1", "--json", "--address", nowhere}, 3, `"exit_code": 3`},
 		"spaces takes none":   {[]string{"spaces", "faces"}, 2, "faces"},
 		"delete takes one":    {[]string{"spaces", "delete"}, 2, "usage: engram spaces delete SPACE"},
+		"delete unasked":      {[]string{"spaces", "delete", "faces"}, 2, "--yes"},
 		"delete what":         {[]string{"spaces", "delete", "No Way"}, 2, "No Way"},
 		"no such space name":  {[]string{"sessions", "--space", "No Way"}, 2, "No Way"},
 		"no time":             {[]string{"spaces", "--timeout", "0s"}, 2, "--timeout"},
