@@ -148,6 +148,22 @@ func Take[T any](b *Batch[T], indexes []int) *Batch[T] {
 	return out
 }
 
+// Cut splits b after n items, as Take does: the rest is empty when there is none.
+func Cut[T any](b *Batch[T], n int) (head, rest *Batch[T]) {
+	if b.Len() <= n {
+		return b, &Batch[T]{}
+	}
+	return Take(b, span(0, n)), Take(b, span(n, b.Len()))
+}
+
+func span(from, to int) []int {
+	indexes := make([]int, 0, to-from)
+	for i := from; i < to; i++ {
+		indexes = append(indexes, i)
+	}
+	return indexes
+}
+
 // Map turns b into a batch of other items, out[i] answering for b.Items[i]. b is used up.
 func Map[In, Out any](b *Batch[In], out []Out) *Batch[Out] {
 	if len(out) != len(b.Items) {

@@ -200,6 +200,5 @@ func eventToWire(e *memory.Event) *engramv1.WatchResponse_Event {
 
 // errStopped ends a watch at the server's stop.
 func errStopped() error {
-	return fault.New(fault.Unavailable, "the server is shutting down").WithReason("SHUTDOWN").WithRetryAfter(shutdownReconnect).
-		WithHint("watch again after the version of the last event")
+	return errShutdown().WithHint("watch again after the version of the last event")
 }

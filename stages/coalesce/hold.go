@@ -26,7 +26,7 @@ func (h *hold) add(now time.Time, b *graph.Batch[session.Op]) (full []*graph.Bat
 	}
 	for b.Len() > 0 {
 		var part *graph.Batch[session.Op]
-		part, b = split(b, h.maxItems-h.items)
+		part, b = graph.Cut(b, h.maxItems-h.items)
 		h.keep(now, part)
 		if h.items >= h.maxItems || h.bytes >= h.maxBytes {
 			full = append(full, h.release())
@@ -50,20 +50,4 @@ func (h *hold) release() *graph.Batch[session.Op] {
 	clear(h.batches)
 	h.batches, h.items, h.bytes = h.batches[:0], 0, 0
 	return b
-}
-
-// split cuts a batch after n items at most; the rest is empty when nothing is left.
-func split(b *graph.Batch[session.Op], n int) (head, rest *graph.Batch[session.Op]) {
-	if b.Len() <= n {
-		return b, &graph.Batch[session.Op]{}
-	}
-	return graph.Take(b, span(0, n)), graph.Take(b, span(n, b.Len()))
-}
-
-func span(from, to int) []int {
-	indexes := make([]int, 0, to-from)
-	for i := from; i < to; i++ {
-		indexes = append(indexes, i)
-	}
-	return indexes
 }

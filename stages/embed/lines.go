@@ -63,7 +63,7 @@ func (l *lines) add(b *graph.Batch[session.Op]) (refused *graph.Batch[session.Op
 	if n == 0 {
 		return b
 	}
-	head, rest := cut(b, n)
+	head, rest := graph.Cut(b, n)
 	e := entry{batch: head, size: graph.Window{Items: head.Len(), Bytes: head.Bytes()}}
 	from := head.Items[0].From
 	ln := l.of[from]
@@ -163,24 +163,8 @@ func runs(b *graph.Batch[session.Op]) (all []*graph.Batch[session.Op]) {
 			n++
 		}
 		var run *graph.Batch[session.Op]
-		run, b = cut(b, n)
+		run, b = graph.Cut(b, n)
 		all = append(all, run)
 	}
 	return all
-}
-
-// cut splits a batch after n items; the rest is empty when there is none.
-func cut(b *graph.Batch[session.Op], n int) (head, rest *graph.Batch[session.Op]) {
-	if b.Len() <= n {
-		return b, &graph.Batch[session.Op]{}
-	}
-	return graph.Take(b, span(0, n)), graph.Take(b, span(n, b.Len()))
-}
-
-func span(from, to int) []int {
-	indexes := make([]int, 0, to-from)
-	for i := from; i < to; i++ {
-		indexes = append(indexes, i)
-	}
-	return indexes
 }

@@ -181,7 +181,7 @@ func (l *lane) full(first uint64) *session.Refusal {
 func (l *lane) send(ctx context.Context, b *graph.Batch[session.Op]) (err error) {
 	for b.Len() > 0 {
 		var piece *graph.Batch[session.Op]
-		piece, b = cut(b, memory.MaxBatch)
+		piece, b = graph.Cut(b, memory.MaxBatch)
 		err = firstError(err, l.out.Send(ctx, piece))
 	}
 	return err
