@@ -53,6 +53,8 @@ const (
 	Refused            // downstream returned the error, or the stage refused on purpose (see Refuser)
 )
 
+const statuses = int(Refused) + 1
+
 // String returns "success", "failure" or "refused".
 func (s CallStatus) String() string { return [...]string{"success", "failure", "refused"}[s] }
 
@@ -65,6 +67,9 @@ type Refuser interface {
 
 // traces lists the contexts of the distinct offers that items came with.
 func traces(items []row) []context.Context {
+	if len(items) == 1 { // most batches, and the rest costs more than a stage that does little
+		return []context.Context{items[0].ledger.ctx}
+	}
 	var out []context.Context
 	seen := make(map[*ledger]struct{}, 8)
 	for _, r := range items {

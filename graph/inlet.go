@@ -48,9 +48,9 @@ func (n *sourceNode[T]) Offer(ctx context.Context, o Offer[T]) error {
 }
 
 func (h *host) beginOffer(ctx context.Context, items int) running {
-	run := running{ctx: ctx}
+	run := running{ctx: ctx, call: Call{Node: h.name, Offer: true, Items: items}}
 	if hooks := h.engine.hooks; hooks != nil {
-		run.call = Call{Node: h.name, Offer: true, Items: items, Traces: []context.Context{ctx}}
+		run.call.Traces = []context.Context{ctx}
 		run.ctx, run.began = hooks.Begin(ctx, run.call), h.engine.now()
 	}
 	return run
@@ -59,7 +59,7 @@ func (h *host) beginOffer(ctx context.Context, items int) running {
 // endOffer counts an offer. None of its time is the source's own.
 func (h *host) endOffer(run running, err error) {
 	status := blame(err, err)
-	h.stats.count(status)
+	h.stats.ended[status].count(run.call)
 	if hooks := h.engine.hooks; hooks != nil {
 		hooks.End(run.ctx, run.call, CallResult{Status: status, Err: err, Elapsed: h.engine.now() - run.began})
 	}

@@ -188,8 +188,7 @@ func (h *host) end(run running, f *frame, err error) {
 	busy := elapsed - f.away
 	status := blame(err, f.sent)
 	h.stats.active.Add(-1)
-	h.stats.busy.Add(int64(busy))
-	h.stats.count(status)
+	h.stats.ended[status].countTook(run.call, busy)
 	if hooks := h.engine.hooks; hooks != nil {
 		hooks.End(run.ctx, run.call, CallResult{Status: status, Err: err, Elapsed: elapsed, Busy: busy})
 	}
@@ -233,6 +232,6 @@ const warnEvery = time.Second
 func (h *host) warn(err error) {
 	now, last := int64(h.engine.now()), h.warned.Load()
 	if (last == 0 || now-last >= int64(warnEvery)) && h.warned.CompareAndSwap(last, max(now, 1)) {
-		h.log.Warn("stage failed", "error", err, "failures", h.stats.failure.Load())
+		h.log.Warn("stage failed", "error", err, "failures", h.stats.ended[Failure].calls.Load())
 	}
 }

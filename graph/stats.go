@@ -30,15 +30,31 @@ type NodeStats struct {
 	Batches uint64 // handed to its code; of a source: offered
 	Items   uint64
 	Flushes uint64
-	Success uint64 // calls by status: see CallStatus
-	Failure uint64
-	Refused uint64
-	Active  int64 // calls running now
+	Active  int64               // calls running now
+	Ended   [statuses]CallStats // by CallStatus
 
 	Busy      time.Duration
 	Starved   time.Duration
 	Blocked   time.Duration
 	BlockedOn string // the node behind the edge that its output goes to; empty when there is none
+}
+
+// CallStats are the calls of a node that ended with one status, or a source's offers.
+type CallStats struct {
+	Calls uint64
+	Items uint64 // offered or handed in with them; what a flush sends was counted when it was handed in
+	Busy  time.Duration
+	// Took counts the calls by their own time, as Busy sums it: Took[i] those of at most TookBounds[i] and more than the
+	// bound before, the last one those of more than all. Zero for a source, which has no time of its own.
+	Took [len(TookBounds) + 1]uint64
+}
+
+// TookBounds are the upper bounds of CallStats.Took: from a fused stage's glance to an fsync that hangs.
+var TookBounds = [...]time.Duration{
+	10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond,
+	500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond,
+	25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, time.Second,
+	2500 * time.Millisecond, 10 * time.Second,
 }
 
 // EdgeStats is one edge's, named by the node it leads to.
@@ -56,22 +72,51 @@ type EdgeStats struct {
 
 // stageStats is a node's record, written by the goroutines that run it.
 type stageStats struct {
-	batches, items, flushes   atomic.Uint64
-	success, failure, refused atomic.Uint64
-	active, busy              atomic.Int64 // busy in nanoseconds
+	batches, items, flushes atomic.Uint64
+	active                  atomic.Int64
+	ended                   [statuses]callStats
 
 	starved, blocked meter
 }
 
-func (s *stageStats) count(status CallStatus) {
-	switch status {
-	case Success:
-		s.success.Add(1)
-	case Failure:
-		s.failure.Add(1)
-	case Refused:
-		s.refused.Add(1)
+// callStats is CallStats while it is written.
+type callStats struct {
+	calls, items atomic.Uint64
+	busy         atomic.Int64 // nanoseconds
+	took         [len(TookBounds) + 1]atomic.Uint64
+}
+
+// items returns how many items of a call have not been counted before.
+func (c Call) items() uint64 {
+	if c.Flush != 0 {
+		return 0
 	}
+	return uint64(c.Items)
+}
+
+// count counts an offer.
+func (s *callStats) count(c Call) {
+	s.calls.Add(1)
+	s.items.Add(c.items())
+}
+
+// countTook counts a call with its own time.
+func (s *callStats) countTook(c Call, busy time.Duration) {
+	s.count(c)
+	s.busy.Add(int64(busy))
+	i := 0
+	for i < len(TookBounds) && busy > TookBounds[i] {
+		i++
+	}
+	s.took[i].Add(1)
+}
+
+func (s *callStats) read() CallStats {
+	r := CallStats{Calls: s.calls.Load(), Items: s.items.Load(), Busy: time.Duration(s.busy.Load())}
+	for i := range s.took {
+		r.Took[i] = s.took[i].Load()
+	}
+	return r
 }
 
 // meter sums the time that goroutines spend waiting, waits still going on included.
@@ -137,13 +182,13 @@ func (h *host) readStats() NodeStats {
 		Batches: h.stats.batches.Load(),
 		Items:   h.stats.items.Load(),
 		Flushes: h.stats.flushes.Load(),
-		Success: h.stats.success.Load(),
-		Failure: h.stats.failure.Load(),
-		Refused: h.stats.refused.Load(),
 		Active:  h.stats.active.Load(),
-		Busy:    time.Duration(h.stats.busy.Load()),
 		Starved: h.stats.starved.read(h.engine.now),
 		Blocked: h.stats.blocked.read(h.engine.now),
+	}
+	for status := range s.Ended {
+		s.Ended[status] = h.stats.ended[status].read()
+		s.Busy += s.Ended[status].Busy
 	}
 	if h.down != nil && h.down.edge != nil {
 		s.BlockedOn = h.down.name

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"fmt"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -63,11 +64,18 @@ func TestStatsSplitTheTime(t *testing.T) {
 		require.Equal(t, 2*time.Second, got.Starved, "ended with the drain's closing of its edge")
 		require.EqualValues(t, 3, got.Batches)
 		require.EqualValues(t, 300, got.Items)
-		require.EqualValues(t, 3, got.Success)
+		require.Equal(t, graph.CallStats{Calls: 3, Items: 300, Busy: 3 * time.Second, Took: took(3, time.Second)}, got.Ended[graph.Success])
 		require.Equal(t, 9*time.Second, node(s, "out").Busy)
 		require.True(t, node(s, "charge").Fused)
 		require.False(t, got.Fused)
 	})
+}
+
+// took is CallStats.Took of n calls of one duration.
+func took(n uint64, each time.Duration) (counts [len(graph.TookBounds) + 1]uint64) {
+	i := sort.Search(len(graph.TookBounds), func(i int) bool { return each <= graph.TookBounds[i] })
+	counts[i] = n
+	return counts
 }
 
 func TestBlame(t *testing.T) {
@@ -87,8 +95,10 @@ func TestBlame(t *testing.T) {
 			_, _ = offer(e, 0, 1)
 			drain(t, e)
 			s := node(e.Stats(), "s")
-			require.Equal(t, [3]uint64{c.success, c.failure, c.refused}, [3]uint64{s.Success, s.Failure, s.Refused})
-			require.Equal(t, c.sinkBad, node(e.Stats(), "out").Failure)
+			require.Equal(t, [3]uint64{c.success, c.failure, c.refused}, [3]uint64{
+				s.Ended[graph.Success].Items, s.Ended[graph.Failure].Items, s.Ended[graph.Refused].Items,
+			})
+			require.Equal(t, c.sinkBad, node(e.Stats(), "out").Ended[graph.Failure].Calls)
 		})
 	}
 }

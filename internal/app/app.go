@@ -36,7 +36,8 @@ type Config struct {
 	Kinds    func(*graph.Registry, *transports.Hub) // registers kinds besides the built-in ones; nil: there are none
 
 	// Where spans and metrics go instead of where the pipeline's telemetry section says. Nil: as that says, and where it
-	// says off, the global provider of OpenTelemetry as it is when New is called.
+	// says off, the global provider of OpenTelemetry as it is when New is called. How long stages took is only on the page
+	// of the pipeline: the graph counts that, and no instrument is told.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 }
@@ -60,14 +61,15 @@ type Server struct {
 
 // running is what Start acquires and Stop releases.
 type running struct {
-	lock     *folderLock
-	listener net.Listener
-	http     *http.Server
-	release  context.CancelFunc // cancels the contexts of the requests that are left
-	serving  conc.WaitGroup
-	failed   chan error // cap 1: why serving, or the pipeline, ended by itself
-	exports  *export.Exports
-	unwatch  func() error // ends the reports of what is read from the server
+	lock          *folderLock
+	listener      net.Listener
+	http          *http.Server
+	release       context.CancelFunc // cancels the contexts of the requests that are left
+	serving       conc.WaitGroup
+	failed        chan error // cap 1: why serving, or the pipeline, ended by itself
+	exports       *export.Exports
+	unwatch       func() error // ends the reports of what is read from the server
+	unwatchStages func()       // and of what its graph has counted
 }
 
 // InvalidPipeline says what is wrong with a pipeline file.
@@ -105,16 +107,12 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := reports.Hooks(nodes(pipeline))
-	if err != nil {
-		return nil, telemetryFault(err)
-	}
 	embedder, release, err := embedders(pipeline, c.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
 	engine, found := pipeline.Spec.Build(registry, graph.Options{
-		Logger: c.Logger, Hooks: hooks, Provide: provided(pipeline, embedder),
+		Logger: c.Logger, Hooks: reports.Hooks(nodes(pipeline)), Provide: provided(pipeline, embedder),
 	})
 	if len(found) > 0 {
 		return nil, &InvalidPipeline{Found: found}
@@ -194,6 +192,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if r.unwatch, err = s.reports.Watch(s.reading); err != nil {
 		return telemetryFault(err)
 	}
+	r.unwatchStages = s.reports.stages.Watch(time.Now(), s.engine.Stats)
 	s.serve(r)
 	if err = s.engine.Start(ctx); err != nil {
 		return err

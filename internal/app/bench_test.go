@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"syscall"
@@ -65,32 +66,53 @@ func benchVector(n int) []float32 {
 	return v
 }
 
-// stream sends frames of benchItems, each under no trace, benchAhead of them before the first is acked.
-func stream(b *testing.B, s *Server, h *http.Client) {
+// sender sends frames of benchItems over a stream of its own, each under no trace, benchAhead of them before the first is
+// acked.
+type sender struct {
+	b           *testing.B
+	flow        *connect.BidiStreamForClient[engramv1.MemoryFlowRequest, engramv1.MemoryFlowResponse]
+	frame       []*engramv1.Observation
+	sent, acked uint64 // frames, observations
+}
+
+func newSender(b *testing.B, s *Server, h *http.Client) *sender {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
+	b.Cleanup(cancel)
 	flow := engramv1connect.NewFlowServiceClient(h, "http://"+s.Address(), connect.WithGRPC()).MemoryFlow(ctx)
 	require.NoError(b, flow.Send(&engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Hello{Hello: faces()}}))
-	batch := make([]*engramv1.Observation, benchItems)
-	for i := range batch {
-		batch[i] = &engramv1.Observation{MemoryId: string(rune('a' + i)), Embedding: benchVector(i)} // overwritten each time: the space stays small
+	frame := make([]*engramv1.Observation, benchItems)
+	for i := range frame {
+		frame[i] = &engramv1.Observation{MemoryId: string(rune('a' + i)), Embedding: benchVector(i)} // overwritten each time: the space stays small
 	}
-	sent, acked := uint64(0), uint64(0)
-	measured(b, func() {
-		require.NoError(b, flow.Send(observeFrame(sent*benchItems+1, batch...)))
-		for sent++; acked+benchAhead*benchItems < sent*benchItems; {
-			m, err := flow.Receive()
-			require.NoError(b, err)
-			require.Nil(b, m.GetNack())
-			acked = max(acked, m.GetAck().GetCommittedThrough())
-		}
-	})
+	return &sender{b: b, flow: flow, frame: frame}
+}
+
+func (s *sender) send() {
+	require.NoError(s.b, s.flow.Send(observeFrame(s.sent*benchItems+1, s.frame...)))
+	s.sent++
+	s.wait(s.sent - min(s.sent, benchAhead))
+}
+
+// wait waits until so many frames are acked.
+func (s *sender) wait(frames uint64) {
+	for s.acked < frames*benchItems {
+		m, err := s.flow.Receive()
+		require.NoError(s.b, err)
+		require.Nil(s.b, m.GetNack())
+		s.acked = max(s.acked, m.GetAck().GetCommittedThrough())
+	}
+}
+
+func stream(b *testing.B, s *Server, h *http.Client) {
+	b.Helper()
+	sender := newSender(b, s, h)
+	measured(b, sender.send)
 	b.ReportMetric(float64(benchItems*b.N)/b.Elapsed().Seconds(), "observations/s")
 }
 
-// recalls makes unary recalls of a small space, where the call itself is most of the cost.
-func recalls(b *testing.B, s *Server, h *http.Client) {
+// recall returns what makes a unary recall of a small space, where the call itself is most of the cost.
+func recall(b *testing.B, s *Server, h *http.Client) func() {
 	b.Helper()
 	client := engramv1connect.NewMemoryServiceClient(h, "http://"+s.Address(), connect.WithGRPC())
 	_, err := client.Observe(b.Context(), connect.NewRequest(&engramv1.ObserveRequest{
@@ -98,10 +120,15 @@ func recalls(b *testing.B, s *Server, h *http.Client) {
 	}))
 	require.NoError(b, err)
 	query := &engramv1.RecallRequest{Space: "faces", Query: &engramv1.RecallQuery{Embedding: benchVector(1), Limit: 1}}
-	measured(b, func() {
+	return func() {
 		_, err := client.Recall(b.Context(), connect.NewRequest(query))
 		require.NoError(b, err)
-	})
+	}
+}
+
+func recalls(b *testing.B, s *Server, h *http.Client) {
+	b.Helper()
+	measured(b, recall(b, s, h))
 }
 
 // BenchmarkTelemetry is what metrics and traces cost a whole server, its client in the same process.
@@ -129,4 +156,70 @@ func BenchmarkTelemetry(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkTelemetryCost compares two servers of one process, with and without, that work in turn for some 20 ms each: what
+// else the machine does slows both. It reports what is added to the processor time, and the standard error of that.
+func BenchmarkTelemetryCost(b *testing.B) {
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	b.Cleanup(collector.Close)
+	for _, work := range []struct {
+		name string
+		turn func(*testing.B, *Server, *http.Client) func()
+	}{{"stream", func(b *testing.B, s *Server, h *http.Client) func() {
+		sender := newSender(b, s, h)
+		return func() {
+			for range 2 * benchAhead {
+				sender.send()
+			}
+			sender.wait(sender.sent)
+		}
+	}}, {"recall", func(b *testing.B, s *Server, h *http.Client) func() {
+		call := recall(b, s, h)
+		return func() {
+			for range 64 {
+				call()
+			}
+		}
+	}}} {
+		for _, c := range []struct {
+			name      string
+			overrides []config.Override
+		}{
+			{"off", []config.Override{flag("telemetry.metrics", "")}}, // against itself: what the measurement can tell apart
+			{"metrics", nil},
+			{"metrics and 1% of traces", []config.Override{flag("telemetry.traces.otlp", collector.URL)}},
+		} {
+			b.Run(work.name+"/"+c.name, func(b *testing.B) {
+				var turns [2]func()
+				for i, overrides := range [][]config.Override{{flag("telemetry.metrics", "")}, c.overrides} {
+					s, h := benchServer(b, overrides...)
+					turns[i] = work.turn(b, s, h)
+				}
+				compare(b, turns)
+			})
+		}
+	}
+}
+
+// compare runs two turns, changing which is first, and reports what the second costs more, in percent.
+func compare(b *testing.B, turns [2]func()) {
+	var spent [2]float64
+	var added, squares float64
+	for n := 0; b.Loop(); n++ {
+		var took [2]float64
+		for i := range turns {
+			which := (i + n) % 2
+			began := cpu(b)
+			turns[which]()
+			took[which] = float64(cpu(b) - began)
+			spent[which] += took[which]
+		}
+		added += took[1] - took[0]
+		squares += (took[1] - took[0]) * (took[1] - took[0])
+	}
+	n := float64(b.N)
+	spread := math.Sqrt(max(squares-added*added/n, 0) / max(n-1, 1))
+	b.ReportMetric(100*(spent[1]/spent[0]-1), "added-%")
+	b.ReportMetric(100*spread*math.Sqrt(n)/spent[0], "error-%")
 }

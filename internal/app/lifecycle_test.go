@@ -213,7 +213,8 @@ func (bomb) Start(ctx context.Context, name string, _ ...trace.SpanStartOption) 
 	if name == "stage journal" {
 		panic("boom")
 	}
-	return ctx, noop.Span{}
+	kept := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
+	return trace.ContextWithSpanContext(ctx, kept), noop.Span{}
 }
 
 func TestAPipelineThatFailedIsNotReadyAndEndsWait(t *testing.T) {

@@ -22,13 +22,18 @@ import (
 type reports struct {
 	*telemetry.Telemetry
 	exports *export.Exports
+	stages  *telemetry.Stages
 	edge    connect.Interceptor // nil: calls are not measured
 	recalls *telemetry.Recalls  // nil: recalls are not measured
 }
 
 // newReports makes the ends that the pipeline names, but those for which c brings a provider.
 func newReports(c Config, s config.Telemetry, instance string) (r reports, err error) {
-	ends := export.Settings{Metrics: s.Metrics != "", Collector: s.Traces.OTLP, Sample: s.Traces.Sample, Version: c.Version, Instance: instance, Logger: c.Logger}
+	r.stages = &telemetry.Stages{}
+	ends := export.Settings{
+		Metrics: s.Metrics != "", Producer: r.stages, Collector: s.Traces.OTLP, Sample: s.Traces.Sample,
+		Version: c.Version, Instance: instance, Logger: c.Logger,
+	}
 	if c.MeterProvider != nil {
 		ends.Metrics = false
 	}

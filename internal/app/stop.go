@@ -76,6 +76,9 @@ func (r *running) close(ctx context.Context, log *slog.Logger) {
 	} else if r.listener != nil {
 		_ = r.listener.Close()
 	}
+	if r.unwatchStages != nil {
+		r.unwatchStages()
+	}
 	if r.unwatch != nil {
 		if err := r.unwatch(); err != nil {
 			log.Warn("metrics still report the stopped graph", "error", err)

@@ -2,8 +2,10 @@ package app
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/assert"
@@ -157,20 +159,27 @@ func TestMetricsCountItemsAndReportEdgesWhileRunning(t *testing.T) {
 	f, _ := join(t, s, faces())
 	f.observe(1, seen("a", 1, 0), seen("b", 0, 1))
 	f.ack(2)
+	want := map[string]int64{
+		"rpc": 2, "decode": 2, "sequence": 2, "admit": 2, "embed": 2, "coalesce": 2, "shard": 2, "journal": 2, "index": 2, "notify": 2, "replies": 2,
+	}
+	require.Eventually(t, func() bool { return maps.Equal(want, itemsOf(t, collect(t, metrics))) }, 10*time.Second, time.Millisecond,
+		"the ack goes out before the stages that sent it have ended")
 	assert.Contains(t, collect(t, metrics), telemetry.EdgeWindowItems)
 	stop(t, s)
-	after := collect(t, metrics)
-	assert.NotContains(t, after, telemetry.EdgeWindowItems, "a stopped server is not reported")
+	assert.NotContains(t, collect(t, metrics), telemetry.EdgeWindowItems, "a stopped server is not reported")
+}
+
+// itemsOf returns the items that each stage was handed, all of them with success.
+func itemsOf(t *testing.T, read map[string]metricdata.Aggregation) map[string]int64 {
+	t.Helper()
 	counted := map[string]int64{}
-	for _, point := range after[telemetry.StageItems].(metricdata.Sum[int64]).DataPoints {
+	for _, point := range read[telemetry.StageItems].(metricdata.Sum[int64]).DataPoints {
 		stage, _ := point.Attributes.Value(telemetry.AttrStage)
 		outcome, _ := point.Attributes.Value(telemetry.AttrOutcome)
 		assert.Equal(t, "success", outcome.AsString(), stage.AsString())
 		counted[stage.AsString()] = point.Value
 	}
-	assert.Equal(t, map[string]int64{
-		"rpc": 2, "decode": 2, "sequence": 2, "admit": 2, "embed": 2, "coalesce": 2, "shard": 2, "journal": 2, "index": 2, "notify": 2, "replies": 2,
-	}, counted)
+	return counted
 }
 
 // collect reads all metrics by name.

@@ -2,27 +2,25 @@ package telemetry
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/engram-stream/engram/graph"
 )
 
-// hooks implements graph.Hooks. Immutable, so its methods take no lock.
+// hooks implements graph.Hooks with spans. Immutable, so its methods take no lock.
 type hooks struct {
-	tracer   trace.Tracer // nil: no spans
-	duration metric.Float64Histogram
-	items    metric.Int64Counter
-	nodes    map[string]*node
+	tracer trace.Tracer
+	nodes  map[string]*node
 }
 
 // Begin starts the span of a call.
 func (h *hooks) Begin(ctx context.Context, c graph.Call) context.Context {
-	if !h.traced(c) {
+	if !traced(c) {
 		return ctx
 	}
 	n := h.node(c.Node)
@@ -38,16 +36,9 @@ func (h *hooks) Begin(ctx context.Context, c graph.Call) context.Context {
 	return h.beginTwins(ctx, span, c, first)
 }
 
-// End measures the call and ends its span.
+// End ends the span of a call.
 func (h *hooks) End(ctx context.Context, c graph.Call, r graph.CallResult) {
-	n := h.node(c.Node)
-	if c.Flush == 0 { // flushed items were counted when they were handed in
-		h.items.Add(ctx, int64(c.Items), n.add[r.Status]...)
-	}
-	if !c.Offer { // a source has no time of its own
-		h.duration.Record(ctx, r.Busy.Seconds(), n.record[r.Status]...)
-	}
-	if !h.traced(c) {
+	if !traced(c) {
 		return
 	}
 	span := trace.SpanFromContext(ctx)
@@ -64,10 +55,14 @@ func (*hooks) Enqueue(string, int, graph.Window) {}
 // Dequeue does nothing, as Enqueue.
 func (*hooks) Dequeue(string, int, graph.Window, time.Duration) {}
 
-// traced says whether a call has a span. A flush with nothing held has none: an idle stage would make them for ever.
-func (h *hooks) traced(c graph.Call) bool {
-	return h.tracer != nil && (c.Flush == 0 || c.Items > 0)
+// traced says whether a call has a span. A flush with nothing held has none: an idle stage would make them for ever. Nor
+// has a call whose offers all belong to traces that are not kept, which is most of them: asking the tracer costs more than
+// all else here. What to do with an offer the tracer says.
+func traced(c graph.Call) bool {
+	return c.Offer || (c.Flush == 0 || c.Items > 0) && (len(c.Traces) == 0 || slices.ContainsFunc(c.Traces, sampled))
 }
+
+func sampled(ctx context.Context) bool { return trace.SpanContextFromContext(ctx).IsSampled() }
 
 func (h *hooks) node(name string) *node {
 	if n := h.nodes[name]; n != nil {
@@ -79,12 +74,7 @@ func (h *hooks) node(name string) *node {
 // origin picks the trace that a batch belongs to: the first that is sampled, since under one that is not, the span
 // would be dropped and the sampled traces would end here; without any, the first.
 func origin(traces []context.Context) int {
-	for i := range traces {
-		if spanOf(traces, i).SpanContext().IsSampled() {
-			return i
-		}
-	}
-	return 0
+	return max(0, slices.IndexFunc(traces, sampled))
 }
 
 // spanOf returns the span of trace i; one that does nothing when there is none.

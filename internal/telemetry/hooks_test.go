@@ -22,9 +22,7 @@ import (
 func recorded(t *testing.T, options ...sdktrace.TracerProviderOption) (graph.Hooks, *tracetest.InMemoryExporter) {
 	t.Helper()
 	spans := tracetest.NewInMemoryExporter()
-	h, err := New(sdktrace.NewTracerProvider(append(options, sdktrace.WithSyncer(spans))...), nil).Hooks([]string{"journal"})
-	require.NoError(t, err)
-	return h, spans
+	return New(sdktrace.NewTracerProvider(append(options, sdktrace.WithSyncer(spans))...), nil).Hooks([]string{"journal"}), spans
 }
 
 // run makes one call of the hooks and returns the spans so far.
@@ -152,8 +150,7 @@ func TestAFlushHasASpanWhenSomethingIsHeld(t *testing.T) {
 func TestAnIdleFlushLeavesTheSpanOfItsContext(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-	h, err := New(provider, nil).Hooks(nil)
-	require.NoError(t, err)
+	h := New(provider, nil).Hooks(nil)
 	ctx, start := provider.Tracer("test").Start(context.Background(), "start of the process")
 	c := graph.Call{Node: "journal", Flush: graph.FlushDrain}
 	h.End(h.Begin(ctx, c), c, graph.CallResult{})
@@ -166,4 +163,17 @@ func TestAnUnsampledTraceStaysSo(t *testing.T) {
 	ctx, _ := offered(1, false)
 	assert.Empty(t, run(h, spans, graph.Call{Node: "rpc", Offer: true, Items: 1, Traces: []context.Context{ctx}},
 		graph.CallResult{Elapsed: time.Second}))
+	assert.Empty(t, run(h, spans, graph.Call{Node: "journal", Items: 1, Traces: []context.Context{ctx}}, graph.CallResult{}))
+}
+
+// TestAnUnsampledCallLeavesTheSpanOfItsContext: a fused stage runs in the context of whoever offers.
+func TestAnUnsampledCallLeavesTheSpanOfItsContext(t *testing.T) {
+	provider := sdktrace.NewTracerProvider()
+	h := New(provider, nil).Hooks(nil)
+	offer, _ := offered(1, false)
+	ctx, around := provider.Tracer("test").Start(context.Background(), "whoever called")
+	c := graph.Call{Node: "journal", Items: 1, Traces: []context.Context{offer}}
+	h.End(h.Begin(ctx, c), c, graph.CallResult{})
+	assert.True(t, around.IsRecording())
+	around.End()
 }

@@ -36,21 +36,22 @@ func read(t *testing.T, reader *sdkmetric.ManualReader) map[string]metricdata.Me
 }
 
 func TestCallsAreMeasured(t *testing.T) {
-	to, reader := metered()
-	h, err := to.Hooks([]string{"rpc", "coalesce"})
+	stages := &Stages{}
+	reader := sdkmetric.NewManualReader(sdkmetric.WithProducer(stages))
+	to := New(nil, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	assert.NotContains(t, read(t, reader), StageDuration, "nobody has counted yet")
+	rpc := graph.NodeStats{Name: "rpc", Role: graph.RoleSource}
+	rpc.Ended[graph.Success] = graph.CallStats{Calls: 1, Items: 5}
+	coalesce := graph.NodeStats{Name: "coalesce", Role: graph.RoleStage}
+	coalesce.Ended[graph.Success] = graph.CallStats{Calls: 3, Items: 5, Busy: 750 * time.Millisecond}
+	coalesce.Ended[graph.Success].Took[0] = 2
+	coalesce.Ended[graph.Success].Took[14] = 1
+	coalesce.Ended[graph.Refused] = graph.CallStats{Calls: 1, Items: 2, Busy: time.Minute}
+	coalesce.Ended[graph.Refused].Took[len(graph.TookBounds)] = 1
+	s := graph.Stats{Nodes: []graph.NodeStats{rpc, coalesce}}
+	stop := stages.Watch(time.Now(), func() graph.Stats { return s })
+	unwatch, err := to.Watch(func(context.Context) Reading { return Reading{Graph: s} })
 	require.NoError(t, err)
-	for _, call := range []struct {
-		graph.Call
-		graph.CallResult
-	}{
-		{graph.Call{Node: "rpc", Offer: true, Items: 5}, graph.CallResult{Elapsed: time.Second}},
-		{graph.Call{Node: "coalesce", Items: 5}, graph.CallResult{Elapsed: time.Second, Busy: 250 * time.Millisecond}},
-		{graph.Call{Node: "coalesce", Items: 5, Flush: graph.FlushStarved}, graph.CallResult{Busy: 500 * time.Millisecond}},
-		{graph.Call{Node: "coalesce", Items: 2}, graph.CallResult{Status: graph.Refused, Busy: time.Second}},
-		{graph.Call{Node: "unnamed", Items: 1}, graph.CallResult{Status: graph.Failure, Busy: time.Second}},
-	} {
-		h.End(h.Begin(context.Background(), call.Call), call.Call, call.CallResult)
-	}
 	got := read(t, reader)
 	at := func(stage, outcome string) attribute.Set {
 		return attribute.NewSet(AttrStage.String(stage), AttrOutcome.String(outcome))
@@ -61,17 +62,19 @@ func TestCallsAreMeasured(t *testing.T) {
 			{Attributes: at("rpc", "success"), Value: 5},
 			{Attributes: at("coalesce", "success"), Value: 5},
 			{Attributes: at("coalesce", "refused"), Value: 2},
-			{Attributes: at("unnamed", "failure"), Value: 1},
 		},
 	}, got[StageItems].Data, metricdatatest.IgnoreTimestamp())
-	sums := map[attribute.Set]float64{}
-	for _, point := range got[StageDuration].Data.(metricdata.Histogram[float64]).DataPoints {
-		sums[point.Attributes] = point.Sum
-	}
-	assert.Equal(t, map[attribute.Set]float64{
-		at("coalesce", "success"): 0.75, at("coalesce", "refused"): 1, at("unnamed", "failure"): 1,
-	}, sums, "seconds of the stage's own")
+	metricdatatest.AssertAggregationsEqual(t, metricdata.Histogram[float64]{
+		Temporality: metricdata.CumulativeTemporality,
+		DataPoints: []metricdata.HistogramDataPoint[float64]{
+			{Attributes: at("coalesce", "success"), Count: 3, Sum: 0.75, Bounds: durationBounds, BucketCounts: coalesce.Ended[graph.Success].Took[:]},
+			{Attributes: at("coalesce", "refused"), Count: 1, Sum: 60, Bounds: durationBounds, BucketCounts: coalesce.Ended[graph.Refused].Took[:]},
+		},
+	}, got[StageDuration].Data, metricdatatest.IgnoreTimestamp())
 	assert.Equal(t, "s", got[StageDuration].Unit)
+	stop()
+	require.NoError(t, unwatch())
+	assert.Empty(t, read(t, reader))
 }
 
 func TestEdgesAreReadUntilStopped(t *testing.T) {

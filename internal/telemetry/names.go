@@ -59,8 +59,3 @@ const (
 
 // flushes are the values of AttrFlush.
 var flushes = [...]string{graph.FlushStarved: "starved", graph.FlushTimer: "timer", graph.FlushDrain: "drain"}
-
-// durationBounds are the buckets of StageDuration, in seconds: from a fused stage's glance to an fsync that hangs.
-var durationBounds = []float64{
-	10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 2.5, 10,
-}

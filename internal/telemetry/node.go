@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/engram-stream/engram/graph"
 )
@@ -14,18 +13,10 @@ const outcomes = int(graph.Refused) + 1
 type node struct {
 	offer, stage string // names of its spans
 	name         attribute.KeyValue
-	add          [outcomes][]metric.AddOption    // by graph.CallStatus
-	record       [outcomes][]metric.RecordOption // by graph.CallStatus
 }
 
 func newNode(name string) *node {
-	n := &node{offer: offerSpan + name, stage: stageSpan + name, name: AttrStage.String(name)}
-	for status := range graph.CallStatus(outcomes) {
-		set := metric.WithAttributeSet(attribute.NewSet(n.name, AttrOutcome.String(status.String())))
-		n.add[status] = []metric.AddOption{set}
-		n.record[status] = []metric.RecordOption{set}
-	}
-	return n
+	return &node{offer: offerSpan + name, stage: stageSpan + name, name: AttrStage.String(name)}
 }
 
 // spanName is the name of the span of a call.

@@ -38,7 +38,7 @@ type Count struct {
 type gauges struct {
 	edgeItems, edgeBytes, edgeWindowItems, edgeWindowBytes       metric.Int64ObservableGauge
 	budgetItems, budgetBytes, budgetLimitItems, budgetLimitBytes metric.Int64ObservableGauge
-	verdicts, committed, spansLost                               metric.Int64ObservableCounter
+	stageItems, verdicts, committed, spansLost                   metric.Int64ObservableCounter
 	inFlight, sessions, streams, calls, answerBytes              metric.Int64ObservableGauge
 }
 
@@ -85,6 +85,9 @@ func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error
 		*i.gauge, err = meter.Int64ObservableGauge(i.name, metric.WithUnit(i.unit), metric.WithDescription(i.description))
 		errs, all = append(errs, err), append(all, *i.gauge)
 	}
+	g.stageItems, err = meter.Int64ObservableCounter(StageItems, metric.WithUnit("{item}"),
+		metric.WithDescription("Items offered by a source or handed to a stage, by how the call ended."))
+	errs = append(errs, err)
 	g.verdicts, err = meter.Int64ObservableCounter(Verdicts, metric.WithUnit("{item}"),
 		metric.WithDescription("What became of the items received since the start: each has one verdict."))
 	errs = append(errs, err)
@@ -93,10 +96,13 @@ func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error
 	errs = append(errs, err)
 	g.spansLost, err = meter.Int64ObservableCounter(SpansLost, metric.WithUnit("{span}"),
 		metric.WithDescription("Spans that were kept and did not reach the collector, by the cause."))
-	return g, append(all, g.verdicts, g.committed, g.spansLost), errors.Join(append(errs, err)...)
+	return g, append(all, g.stageItems, g.verdicts, g.committed, g.spansLost), errors.Join(append(errs, err)...)
 }
 
 func (g *gauges) observe(o metric.Observer, r Reading) {
+	eachEnded(r.Graph, func(attrs attribute.Set, _ graph.NodeStats, ended graph.CallStats) {
+		o.ObserveInt64(g.stageItems, int64(ended.Items), metric.WithAttributeSet(attrs))
+	})
 	for _, edge := range r.Graph.Edges {
 		to := metric.WithAttributes(AttrStage.String(edge.To))
 		o.ObserveInt64(g.edgeItems, int64(edge.Depth.Items), to)

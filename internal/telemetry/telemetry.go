@@ -1,8 +1,6 @@
 package telemetry
 
 import (
-	"errors"
-
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -47,25 +45,15 @@ func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
 	return t
 }
 
-// Hooks returns what goes into graph.Options for a graph with the nodes named; nil when there is nobody to report to.
-// The error says that the provider refused an instrument.
-func (t *Telemetry) Hooks(nodes []string) (graph.Hooks, error) {
-	if t.tracer == nil && t.meter == nil {
-		return nil, nil //nolint:nilnil // no hooks is what costs the graph nothing
+// Hooks returns what goes into graph.Options for a graph with the nodes named: spans. Nil when there is nobody to report
+// them to. What is measured of stages the graph counts itself: see Watch and Stages.
+func (t *Telemetry) Hooks(nodes []string) graph.Hooks {
+	if t.tracer == nil {
+		return nil
 	}
 	h := &hooks{tracer: t.tracer, nodes: make(map[string]*node, len(nodes))}
 	for _, name := range nodes {
 		h.nodes[name] = newNode(name)
 	}
-	meter := t.meter
-	if meter == nil {
-		meter = metricnoop.Meter{}
-	}
-	var failed, failedToo error
-	h.duration, failed = meter.Float64Histogram(StageDuration, metric.WithUnit("s"),
-		metric.WithDescription("A stage's own time for a call, without what it waited for or ran downstream."),
-		metric.WithExplicitBucketBoundaries(durationBounds...))
-	h.items, failedToo = meter.Int64Counter(StageItems, metric.WithUnit("{item}"),
-		metric.WithDescription("Items offered by a source or handed to a stage, by how the call ended."))
-	return h, errors.Join(failed, failedToo)
+	return h
 }

@@ -23,11 +23,12 @@ const maxScrapes = 4
 
 // Settings say which ends there are.
 type Settings struct {
-	Metrics   bool    // a page of metrics
-	Collector string  // URL of a collector that takes OTLP over HTTP; empty: no traces
-	Sample    float64 // the part kept of what no client named a trace for, 0 to 1
-	Version   string  // of this build; empty: not told
-	Instance  string  // names this start of the server; empty: not told
+	Metrics   bool               // a page of metrics
+	Producer  sdkmetric.Producer // of metrics that no instrument makes; nil: none
+	Collector string             // URL of a collector that takes OTLP over HTTP; empty: no traces
+	Sample    float64            // the part kept of what no client named a trace for, 0 to 1
+	Version   string             // of this build; empty: not told
+	Instance  string             // names this start of the server; empty: not told
 	Logger    *slog.Logger
 }
 
@@ -46,7 +47,7 @@ func New(s Settings) (*Exports, error) {
 	}
 	e := &Exports{}
 	if s.Metrics {
-		if err := e.measure(about); err != nil {
+		if err := e.measure(about, s.Producer); err != nil {
 			return nil, err
 		}
 	}
@@ -76,9 +77,13 @@ func describe(s Settings) (*resource.Resource, error) {
 	return about, nil
 }
 
-func (e *Exports) measure(about *resource.Resource) error {
+func (e *Exports) measure(about *resource.Resource, producer sdkmetric.Producer) error {
 	registry := prometheus.NewRegistry()
-	reader, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
+	options := []otelprometheus.Option{otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo()}
+	if producer != nil {
+		options = append(options, otelprometheus.WithProducer(producer))
+	}
+	reader, err := otelprometheus.New(options...)
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "the page of metrics cannot be made").WithOp("telemetry")
 	}
