@@ -237,7 +237,7 @@ func TestItemsWeighTheirWireBytes(t *testing.T) {
 	})
 }
 
-// FuzzQuery: a query that is taken has finite components and a limit in range.
+// FuzzQuery: a query that is taken has a text or a vector of finite components, and a limit in range.
 func FuzzQuery(f *testing.F) {
 	seed, err := proto.Marshal(recallFrame(1).GetRecall().GetQuery())
 	require.NoError(f, err)
@@ -252,7 +252,7 @@ func FuzzQuery(f *testing.F) {
 			assert.NotNil(t, fault.As(err))
 			return
 		}
-		assert.NotEmpty(t, out.Vector)
+		assert.NotEqual(t, len(out.Vector) > 0, out.Text != "", "one of them")
 		assert.True(t, out.Limit >= 1 && out.Limit <= 1000)
 		for _, x := range out.Vector {
 			assert.False(t, math.IsNaN(float64(x)) || math.IsInf(float64(x), 0))

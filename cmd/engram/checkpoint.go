@@ -27,9 +27,11 @@ const (
 	identityHead = 64 << 10
 )
 
-// checkpoint is the file beside an input that lets a later run go on with the session of one that was broken off. Row n of
-// the input is number n of the session, so that the server alone says where to go on. It holds the session's token: only
-// its owner may read it.
+var errNoCheckpoint = errors.New("it exists, and observe has not written it")
+
+// checkpoint is the file beside an input that lets a later run go on with the session of one that was broken off. Row
+// Skipped+n of the input is number n of the session, so that the server alone says where to go on. It holds the session's
+// token: only its owner may read it.
 type checkpoint struct {
 	path  string
 	saved time.Time
@@ -41,6 +43,7 @@ type checkpointState struct {
 	Version int           `json:"version"`
 	Space   string        `json:"space"`
 	Input   inputIdentity `json:"input"`
+	Skipped uint64        `json:"skipped,omitempty"` // rows before the session's first
 	Ticket  client.Ticket `json:"ticket"`
 	// Rejected counts those of the rows up to Ticket.Committed.
 	Rejected uint64 `json:"rejected"`
@@ -85,12 +88,10 @@ func (i inputIdentity) differs(was inputIdentity) string {
 }
 
 // openCheckpoint reads what an earlier run left at path, if there is anything, and refuses what is not about this input and
-// space. With restart it is not looked at.
+// space; with restart it begins anew. What is no checkpoint is refused in any case: it would be overwritten, and removed at
+// the end.
 func openCheckpoint(path, space, file string, input inputIdentity, restart bool) (*checkpoint, error) {
 	fresh := &checkpoint{path: path, state: checkpointState{Version: checkpointVersion, Space: space, Input: input}}
-	if restart {
-		return fresh, nil
-	}
 	refuse := func(format string, args ...any) (*checkpoint, error) {
 		return nil, usageError("%s: %s; send it again from its first row with --restart, or delete %s", file, fmt.Sprintf(format, args...), path)
 	}
@@ -99,7 +100,11 @@ func openCheckpoint(path, space, file string, input inputIdentity, restart bool)
 	case errors.Is(err, fs.ErrNotExist):
 		return fresh, nil
 	case err != nil:
-		return refuse("%s, where an earlier run should have left how far it came, cannot be read: %v", path, err)
+		return nil, usageError("%s: no place to keep how far %s is sent: %w; name another with --resume", path, file, err)
+	case restart:
+		return fresh, nil
+	case state.Version != checkpointVersion:
+		return refuse("%s, which says how far an earlier run came, is of version %d, and this engram reads %d", path, state.Version, checkpointVersion)
 	case state.Space != space:
 		return refuse("an earlier run sent it to the space %q and was broken off", state.Space)
 	}
@@ -109,6 +114,7 @@ func openCheckpoint(path, space, file string, input inputIdentity, restart bool)
 	return &checkpoint{path: path, state: state, found: true}, nil
 }
 
+// readCheckpoint fails for a file that is none of ours.
 func readCheckpoint(path string) (checkpointState, error) {
 	var state checkpointState
 	f, err := os.Open(path)
@@ -117,17 +123,15 @@ func readCheckpoint(path string) (checkpointState, error) {
 	}
 	defer f.Close()
 	if err := json.NewDecoder(io.LimitReader(f, maxCheckpoint)).Decode(&state); err != nil {
-		return state, fmt.Errorf("no JSON of engram's: %w", err)
+		if _, disk := errors.AsType[*fs.PathError](err); disk {
+			return state, err
+		}
+		return state, errNoCheckpoint
 	}
-	if state.Version != checkpointVersion || state.Ticket.SessionID == "" {
-		return state, fmt.Errorf("it is of version %d, this engram reads %d", state.Version, checkpointVersion)
+	if state.Version == 0 || state.Ticket.SessionID == "" {
+		return state, errNoCheckpoint
 	}
 	return state, nil
-}
-
-// begin forgets the session of an earlier run.
-func (c *checkpoint) begin() {
-	c.state.Ticket, c.state.Rejected, c.found = client.Ticket{}, 0, false
 }
 
 // committed notes how far the session is, and writes it from time to time.
@@ -139,8 +143,17 @@ func (c *checkpoint) committed(through, rejected uint64) error {
 	return c.save()
 }
 
-// save writes the file as a whole or not at all.
+// lost says that another run has taken the session over and ended it, or the file: it is no more for this one to write.
+func (c *checkpoint) lost() bool {
+	state, err := readCheckpoint(c.path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && state.Ticket.SessionID != c.state.Ticket.SessionID
+}
+
+// save writes the file as a whole or not at all. What was written once and is lost stays as it is.
 func (c *checkpoint) save() (err error) {
+	if !c.saved.IsZero() && c.lost() {
+		return nil
+	}
 	c.saved = time.Now()
 	f, err := os.CreateTemp(filepath.Dir(c.path), filepath.Base(c.path)+".*") // which makes it readable for its owner alone
 	if err != nil {

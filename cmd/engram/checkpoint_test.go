@@ -42,9 +42,19 @@ func TestACheckpointIsReadBack(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), stat.Mode())
 
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, c.save())
+	assert.NoFileExists(t, path, "another run has come to the end")
+	require.NoError(t, back.save())
+	c.state.Ticket.SessionID = "s2"
+	require.NoError(t, c.save())
+	left, err := readCheckpoint(path)
+	require.NoError(t, err)
+	assert.Equal(t, "s1", left.Ticket.SessionID, "another run has begun anew")
+
 	again, err := openCheckpoint(path, "notes", file, identity, true)
 	require.NoError(t, err)
-	assert.False(t, again.found, "--restart does not look at it")
+	assert.False(t, again.found, "--restart begins anew")
 	require.NoError(t, back.remove())
 	require.NoError(t, back.remove(), "it may be gone already")
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -77,10 +87,36 @@ func TestACheckpointOfSomethingElseIsRefused(t *testing.T) {
 		require.ErrorContains(t, err, "--restart, or delete "+path)
 		assert.Equal(t, exitUsage, exitCode(err))
 	}
-	for text, want := range map[string]string{"": "no JSON", "photo": "no JSON", `{"version":9}`: "it is of version 9, this engram reads 1", "{}": "version 0"} {
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := openCheckpoint(path, "notes", file, identity, false)
-		require.ErrorContains(t, err, want)
+	c.state.Version = 9
+	require.NoError(t, c.save())
+	_, err = openCheckpoint(path, "notes", file, identity, false)
+	require.ErrorContains(t, err, "of version 9, and this engram reads 1; send it again from its first row with --restart")
+	_, err = openCheckpoint(path, "notes", file, identity, true)
+	require.NoError(t, err)
+}
+
+// TestWhatIsNoCheckpointIsLeftAlone: it would be overwritten, and removed at the end.
+func TestWhatIsNoCheckpointIsLeftAlone(t *testing.T) {
+	file, identity := input(t, `{"id":"a","embedding":[1]}`)
+	other := filepath.Join(filepath.Dir(file), "notes.txt")
+	for _, text := range []string{"", "my notes", "{}", `{"version":1}`, `{"id":"a","embedding":[1]}`} {
+		require.NoError(t, os.WriteFile(other, []byte(text), 0o600))
+		for _, restart := range []bool{false, true} {
+			_, err := openCheckpoint(other, "notes", file, identity, restart)
+			require.ErrorContains(t, err, "observe has not written it; name another with --resume")
+			assert.NotContains(t, err.Error(), "delete")
+			assert.Equal(t, exitUsage, exitCode(err))
+		}
+	}
+	_, err := openCheckpoint(filepath.Dir(file), "notes", file, identity, true)
+	require.ErrorContains(t, err, "is a directory")
+
+	link := filepath.Join(filepath.Dir(file), "link")
+	require.NoError(t, os.Symlink(file, link))
+	for _, path := range []string{file, link} {
+		flags := &observeFlags{resume: path, restart: true}
+		_, err := flags.checkpoint("notes", []string{file})
+		require.ErrorContains(t, err, "that is the file to be sent")
 	}
 }
 

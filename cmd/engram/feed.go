@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -100,7 +101,7 @@ func (f *feed) read(ctx context.Context, rows chan<- readRow) {
 			continue
 		}
 		if errors.Is(err, io.EOF) && passed < f.skip {
-			err = fmt.Errorf("%s: it ends after row %d, and %s of it are stored: it is not what was begun with", f.name(), passed, plural(f.skip, "row"))
+			err = &shortInput{fmt.Errorf("%s: it ends after row %d, and %s of it are stored: it is not what was begun with", f.name(), passed, plural(f.skip, "row"))}
 		}
 		select {
 		case rows <- readRow{row: row, consumed: f.input.Consumed(), err: err}:
@@ -120,6 +121,9 @@ func (e *inputError) Error() string { return e.err.Error() }
 
 func (e *inputError) Unwrap() error { return e.err }
 
+// shortInput says that the input has less rows than are to be passed over.
+type shortInput struct{ error }
+
 func (f *feed) send(ctx context.Context, rows <-chan readRow, sent chan<- sentRow) error {
 	for {
 		var r readRow
@@ -130,6 +134,9 @@ func (f *feed) send(ctx context.Context, rows <-chan readRow, sent chan<- sentRo
 		}
 		if errors.Is(r.err, io.EOF) {
 			return nil
+		}
+		if _, disk := errors.AsType[*fs.PathError](r.err); disk {
+			return r.err
 		}
 		if r.err != nil {
 			return &inputError{r.err}

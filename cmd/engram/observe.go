@@ -38,12 +38,16 @@ func newObserveCommand(env *environment) *cobra.Command {
 			"one, lexical, matches words and spellings, not meaning.\n\n" +
 			"When it is broken off, by Ctrl-C or a crash, the same command goes on behind what is committed: until it is done,\n" +
 			"FILE" + checkpointSuffix + " (or --resume) holds the session, which the server keeps for a day. A file that was changed meanwhile,\n" +
-			"or another space, is refused; --restart begins again. Standard input is gone on with by --skip, as it says itself.",
+			"or another space, is refused; --restart begins again. Standard input, and a file behind a row that had to be mended,\n" +
+			"are gone on with by --skip, as the command says itself.",
 		Example: "  engram observe diary --text 'likes green tea'\n  engram observe notes notes.jsonl\n  engram observe faces faces.npy\n" +
 			`  echo '{"id":"tea","content":"likes tea","embedding":[1,0,0]}' | engram observe notes -`,
 		Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			f.given = cmd.Flags().Changed("text")
+			if f.resume == "" && cmd.Flags().Changed("resume") {
+				return usageError("--resume: it is empty; name a file, which need not exist")
+			}
 			f.remember(cmd, os.Args[0], a)
 			return observe(cmd.Context(), env, a[0], &f, a[1:])
 		},
@@ -129,7 +133,7 @@ func observe(ctx context.Context, env *environment, space string, f *observeFlag
 		if env.json {                                // standard error has no place for what was rejected
 			err = errors.Join(err, env.printer().print(r, nil))
 		}
-		return unfinished(ctx, err, feed.session.Stats(), r.Session, feed.goOn(f, err))
+		return unfinished(ctx, err, feed.session.Stats(), r.Session, feed.next(f, err))
 	}
 	if err := env.printer().print(r, func(w io.Writer) { r.write(w) }); err != nil {
 		return err
@@ -137,14 +141,14 @@ func observe(ctx context.Context, env *environment, space string, f *observeFlag
 	return rejectedExit(feed.rejected, feed.before)
 }
 
-// unfinished says how far it came, why no further, and how to go on.
-func unfinished(ctx context.Context, err error, s client.SessionStats, session, goOn string) error {
+// unfinished says how far it came, why no further, and what is next.
+func unfinished(ctx context.Context, err error, s client.SessionStats, session, next string) error {
 	far := fmt.Sprintf("%s committed, as the session %s", plural(s.Committed, "observation"), session)
 	if s.Buffered > 0 {
 		far += fmt.Sprintf("; %d more not confirmed", s.Buffered)
 	}
-	if goOn != "" {
-		far += "; to go on: " + goOn
+	if next != "" {
+		far += "; " + next
 	}
 	if ctx.Err() != nil {
 		return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted: %s", far)}

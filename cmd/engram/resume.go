@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"os"
 	"strings"
 	"time"
 
@@ -35,7 +35,7 @@ type observeFlags struct {
 func (f *observeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.resume, "resume", "", "where to keep how far a file is sent (default beside it: FILE"+checkpointSuffix+")")
 	cmd.Flags().BoolVar(&f.restart, "restart", false, "send a file from its first row, whatever an earlier run has sent")
-	cmd.Flags().Uint64Var(&f.skip, "skip", 0, "pass over so many rows of standard input or a pipe, which an earlier run has sent")
+	cmd.Flags().Uint64Var(&f.skip, "skip", 0, "pass over so many rows, which an earlier run has sent")
 }
 
 // remember notes how the command was called, with the flags that still hold when it is called again.
@@ -54,18 +54,39 @@ func (f *observeFlags) checkpoint(space string, files []string) (*checkpoint, er
 		}
 	}
 	switch {
-	case regular && f.skip > 0:
-		return nil, usageError("--skip is for standard input and pipes: a file goes on by itself where it was broken off")
 	case regular:
-		path := f.resume
-		if path == "" {
-			path = file + checkpointSuffix
-		}
-		return openCheckpoint(path, space, file, identity, f.restart)
+		return f.checkpointOf(space, file, identity)
 	case f.resume != "" || f.restart:
 		return nil, usageError("--resume and --restart are for files: what comes from a pipe cannot be read again; --skip N passes over its first N rows")
 	}
 	return nil, nil
+}
+
+func (f *observeFlags) checkpointOf(space, file string, identity inputIdentity) (*checkpoint, error) {
+	path := f.resume
+	if path == "" {
+		path = file + checkpointSuffix
+	}
+	if sameFile(path, file) {
+		return nil, usageError("--resume %s: that is the file to be sent; name another, which need not exist", path)
+	}
+	c, err := openCheckpoint(path, space, file, identity, f.restart)
+	if err != nil {
+		return nil, err
+	}
+	if c.found && f.skip > 0 {
+		return nil, usageError("%s: an earlier run was broken off, and without --skip it goes on where that was; to send what is behind row %d whatever that run has sent, give --restart too", file, f.skip)
+	}
+	if !c.found {
+		c.state.Skipped = f.skip
+	}
+	return c, nil
+}
+
+func sameFile(a, b string) bool {
+	statA, errA := os.Stat(a)
+	statB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(statA, statB)
 }
 
 // open opens the session that the feed writes to: that of the run before, if there was one and the server still has it.
@@ -81,10 +102,8 @@ func (f *feed) open(ctx context.Context, c *client.Client, space string) error {
 	session, err := c.Open(ctx, space, options)
 	switch {
 	case resuming && errors.Is(err, client.ErrSessionExpired):
-		f.bar.say(f.env.notice("the session of the run before is gone, so everything is sent again; a row with an id replaces itself, one without is stored twice"))
-		f.kept.begin()
-		options.Resume = nil
-		session, err = c.Open(ctx, space, options)
+		sent := f.kept.state.Skipped + f.kept.state.Ticket.Committed
+		err = fmt.Errorf("the run before cannot be gone on with: %w; %s", err, behindTheGone(sent, "--restart "))
 	case resuming && errors.Is(err, client.ErrServerBehind):
 		err = fmt.Errorf("%w; --restart sends the file again from its first row", err)
 	}
@@ -103,7 +122,7 @@ func (f *feed) begin(session *client.Session) {
 	if f.kept == nil {
 		return
 	}
-	f.skip = session.Committed()
+	f.skip = f.kept.state.Skipped + session.Committed()
 	f.before = f.kept.state.Rejected + f.told
 	f.kept.state.Ticket, f.kept.state.Rejected = session.Ticket(), f.before
 	if f.kept.found {
@@ -171,18 +190,35 @@ func (f *feed) end(ctx context.Context, err error) error {
 	return errors.Join(err, f.kept.save())
 }
 
-// goOn returns the command that goes on behind what is committed; empty when there is none.
-func (f *feed) goOn(flags *observeFlags, err error) string {
+// next says what to do when it was broken off; nothing when there is nothing to do, or another run does it.
+func (f *feed) next(flags *observeFlags, err error) string {
 	_, badInput := errors.AsType[*inputError](err)
-	words := flags.again
-	switch sent := flags.skip + f.session.Committed(); {
-	case badInput:
-		return ""
-	case f.kept != nil:
-	case f.input.Size() > 0 || sent == 0: // a file whose progress could not be kept; or there is nothing to pass over
-		return ""
-	default:
-		words = append(words, "--skip", strconv.FormatUint(sent, 10))
+	_, short := errors.AsType[*shortInput](err)
+	sent := flags.skip + f.session.Committed()
+	if f.kept != nil {
+		sent = f.kept.state.Skipped + f.session.Committed()
 	}
-	return strings.Join(words, " ")
+	again := strings.Join(flags.again, " ")
+	skip := fmt.Sprintf("%s --skip %d", again, sent)
+	switch {
+	case short, errors.Is(err, client.ErrFenced):
+		return ""
+	case errors.Is(err, client.ErrSessionExpired) && f.kept != nil:
+		return behindTheGone(sent, "--restart ")
+	case sent == 0 && (badInput || f.kept == nil): // there is nothing to pass over
+		return ""
+	case errors.Is(err, client.ErrSessionExpired):
+		return behindTheGone(sent, "")
+	case badInput:
+		return "mend that row, and go on behind these with: " + skip
+	case f.kept != nil:
+		return "to go on: " + again
+	}
+	return "to go on: " + skip
+}
+
+// behindTheGone says how to go on when the session is gone, and with it what the server knew of the rows behind those.
+func behindTheGone(sent uint64, restart string) string {
+	return fmt.Sprintf("stored are at least its first %s, unless the space was deleted; the same command with %s--skip %d sends what follows, where a row without an id that is stored already is stored twice",
+		plural(sent, "row"), restart, sent)
 }

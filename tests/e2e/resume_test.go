@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,7 +128,7 @@ func TestObserveGoesOn(t *testing.T) {
 			require.Equal(t, 4, r.code, r.stderr)
 			o := report(t, r)
 			assert.Positive(t, o.Skipped)
-			assert.Less(t, o.Skipped, resumeRows)
+			assert.LessOrEqual(t, o.Skipped, resumeRows, "all of them, when the disk is too full for the session's end alone")
 			assert.Equal(t, resumeRows, o.Skipped+o.Committed+o.Rejected)
 			assert.Equal(t, badRows(0), o.Rejected+o.RejectedBefore)
 			assert.Equal(t, badRows(o.Skipped), o.Rejected)
@@ -181,8 +182,8 @@ func TestObserveGoesOnWithNothingElse(t *testing.T) {
 	assert.NoFileExists(t, file+".engram")
 }
 
-// TestObserveBeginsAgainWhenItsSessionIsGone: with a notice, since rows without an id would be stored twice.
-func TestObserveBeginsAgainWhenItsSessionIsGone(t *testing.T) {
+// TestObserveAsksWhenItsSessionIsGone: rows without an id would be stored twice.
+func TestObserveAsksWhenItsSessionIsGone(t *testing.T) {
 	t.Parallel()
 	file := rowsFile(t)
 	s, _ := brokenOff(t, file, os.Interrupt)
@@ -190,15 +191,73 @@ func TestObserveBeginsAgainWhenItsSessionIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, sessions, 1)
 	require.Zero(t, command(t, "", "sessions", "end", sessions[0].ID, "--address", s.address).code)
-	r := command(t, "", "observe", "notes", file, "--address", s.address, "--json")
+	stored := 0
+	for range 2 { // it asks again
+		r := command(t, "", "observe", "notes", file, "--address", s.address)
+		require.Equal(t, 1, r.code)
+		require.FileExists(t, file+".engram")
+		m := regexp.MustCompile(`stored are at least its first (\d+) rows, .* with --restart --skip (\d+) sends what follows`).FindStringSubmatch(r.stderr)
+		require.NotNil(t, m, r.stderr)
+		require.Equal(t, m[1], m[2])
+		stored, err = strconv.Atoi(m[1])
+		require.NoError(t, err)
+		require.LessOrEqual(t, uint64(stored), sessions[0].Committed)
+	}
+	r := command(t, "", "observe", "notes", file, "--address", s.address, "--skip", "1")
+	require.Equal(t, 2, r.code)
+	require.Contains(t, r.stderr, "give --restart too")
+	r = command(t, "", "observe", "notes", file, "--address", s.address, "--restart", "--skip", strconv.Itoa(stored), "--json")
 	require.Equal(t, 4, r.code, r.stderr)
-	assert.Contains(t, r.stderr, "the session of the run before is gone, so everything is sent again")
 	o := report(t, r)
-	assert.Zero(t, o.Skipped)
-	assert.Zero(t, o.RejectedBefore)
-	assert.Equal(t, badRows(0), o.Rejected)
+	assert.Equal(t, stored, o.Skipped)
+	assert.Equal(t, resumeRows, o.Skipped+o.Committed+o.Rejected)
+	assert.Equal(t, badRows(stored), o.Rejected)
 	s.requireRows(t)
 	assert.NoFileExists(t, file+".engram")
+}
+
+// TestAFileBehindASkipGoesOn: what was passed over is no part of the session, and is still passed over by the next run.
+func TestAFileBehindASkipGoesOn(t *testing.T) {
+	t.Parallel()
+	file := rowsFile(t)
+	s, stderr := brokenOff(t, file, os.Interrupt, "--skip", "40")
+	assert.Contains(t, stderr, "to go on: ")
+	assert.NotContains(t, stderr, "--skip")
+	r := command(t, "", "observe", "notes", file, "--address", s.address, "--json")
+	require.Equal(t, 4, r.code, r.stderr)
+	o := report(t, r)
+	assert.Greater(t, o.Skipped, 40)
+	assert.Equal(t, resumeRows, o.Skipped+o.Committed+o.Rejected)
+	stats := s.stats()
+	assert.EqualValues(t, o.Committed, stats.GetAccepted())
+	assert.Zero(t, stats.GetDuplicate())
+}
+
+// TestOnlyOneOfTwoRunsSaysHowToGoOn: the one that the other took the session from would take it back.
+func TestOnlyOneOfTwoRunsSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	const rows = 50_000 // enough that the first is not done when it is stopped
+	var text strings.Builder
+	for n := range rows {
+		fmt.Fprintf(&text, "{\"embedding\":[1,%d]}\n", n)
+	}
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
+	s := freshServer(t)
+	first := observeFile(t, file, "--address", s.address)
+	waitUntil(within(t, time.Minute), t, "something is sent", func() bool { return s.stats().GetAccepted() > 0 })
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGSTOP))
+	r := command(t, "", "observe", "notes", file, "--address", s.address)
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGCONT))
+	require.Zero(t, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "going on behind row")
+	assert.Equal(t, 1, first.awaitEnd(t))
+	assert.Contains(t, first.stderr.String(), "another program has taken the session over")
+	assert.NotContains(t, first.stderr.String(), "to go on")
+	assert.NoFileExists(t, file+".engram")
+	spaces, err := s.client().ListSpaces(within(t, time.Minute))
+	require.NoError(t, err)
+	assert.EqualValues(t, rows, spaces[0].Memories)
 }
 
 // TestObserveOfABrokenFileLeavesNothing: after its row is mended it is another file.
@@ -209,14 +268,21 @@ func TestObserveOfABrokenFileLeavesNothing(t *testing.T) {
 	r := command(t, "", "observe", "notes", file, "--address", s.address)
 	assert.Equal(t, 1, r.code)
 	assert.Contains(t, r.stderr, "1 observation committed")
-	assert.NotContains(t, r.stderr, "to go on")
+	m := regexp.MustCompile(`; mend that row, and go on behind these with: (.*)\)\n`).FindStringSubmatch(r.stderr)
+	require.NotNil(t, m, r.stderr)
 	assert.NoFileExists(t, file+".engram")
 	sessions, err := s.client().Sessions(within(t, time.Minute), "notes")
 	require.NoError(t, err)
 	assert.Empty(t, sessions)
+
+	require.NoError(t, os.WriteFile(file, []byte("{\"id\":\"a\",\"embedding\":[1]}\n{\"id\":\"b\",\"embedding\":[2]}\n"), 0o600))
+	out, err := exec.Command("bash", "-c", m[1]).CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.Contains(t, string(out), "1 observation committed")
+	assert.Contains(t, string(out), "behind 1 row of a run before")
 }
 
-// TestObserveSkips: rows of standard input that a run before has sent; a file has no use for it.
+// TestObserveSkips: rows of standard input that a run before has sent.
 func TestObserveSkips(t *testing.T) {
 	s := freshServer(t)
 	const rows = "{\"id\":\"a\",\"embedding\":[1]}\n{\"id\":\"b\",\"embedding\":[2]}\n\n{\"id\":\"c\",\"embedding\":[3]}\n"
@@ -226,7 +292,7 @@ func TestObserveSkips(t *testing.T) {
 	r = command(t, rows, "observe", "notes", "-", "--address", s.address, "--skip", "4")
 	assert.Equal(t, 1, r.code)
 	assert.Contains(t, r.stderr, "stdin: it ends after row 3, and 4 rows of it are stored")
-	for _, args := range [][]string{{rowsFile(t), "--skip", "1"}, {"-", "--restart"}, {"-", "--resume", "x"}} {
+	for _, args := range [][]string{{rowsFile(t), "--resume", ""}, {"-", "--restart"}, {"-", "--resume", "x"}} {
 		r = command(t, rows, append([]string{"observe", "notes", "--address", s.address}, args...)...)
 		assert.Equal(t, 2, r.code, r.stderr)
 	}
