@@ -145,7 +145,8 @@ type Space struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 64 characters: lower-case letters, digits, '.', '_' and '-'; a letter or digit first.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Components of every vector here: 1 to 4,096. In CreateSpace with an embedder, 0 means the embedder's.
+	// Components of every vector here: 1 to 4,096. In CreateSpace with an embedder, 0 means the embedder's. In an answer 0
+	// means that no vector has decided it yet, nor the embedder: all that was written is rejections, or forgets.
 	Dimension uint32 `protobuf:"varint,2,opt,name=dimension,proto3" json:"dimension,omitempty"`
 	Metric    Metric `protobuf:"varint,3,opt,name=metric,proto3,enum=engram.v1.Metric" json:"metric,omitempty"`
 	// Set by the server.

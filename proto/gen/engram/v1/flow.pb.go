@@ -382,8 +382,8 @@ func (GoAway_Reason) EnumDescriptor() ([]byte, []int) {
 // from then on is superseded.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The space of every frame of this session. Made on the first write if it does not exist. Resuming under another
-	// space is FAILED_PRECONDITION.
+	// The space of every frame of this session. Made on the first write if it does not exist, with the cosine metric, and
+	// the dimension and embedder of the first vector. Resuming under another space is FAILED_PRECONDITION.
 	Space string `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
 	// Empty: a new session. Else the one to resume: NOT_FOUND with SESSION_EXPIRED if it is gone.
 	SessionId string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -525,7 +525,7 @@ type Welcome struct {
 	CommittedThrough uint64 `protobuf:"varint,5,opt,name=committed_through,json=committedThrough,proto3" json:"committed_through,omitempty"`
 	// Up to this number everything is merged into the graph.
 	GraphedThrough uint64 `protobuf:"varint,6,opt,name=graphed_through,json=graphedThrough,proto3" json:"graphed_through,omitempty"`
-	// What was rejected after Hello.last_committed_sequence. A session's newest 65,536 ranges are kept: if older ones are
+	// What was rejected after Hello.last_committed_sequence. A session's newest ranges are kept, 65,536 at most: if older ones are
 	// missing here, the resume is FAILED_PRECONDITION with REJECTIONS_FORGOTTEN, but for a client that knows of nothing (0).
 	// Beyond 512 KiB of reasons the others are left out, and only the codes are told.
 	Rejected []*Rejection `protobuf:"bytes,7,rep,name=rejected,proto3" json:"rejected,omitempty"`

@@ -11,7 +11,7 @@
 //
 // Conventions that hold in every message:
 //
-//   - A vector is given once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
+//   - A vector is given at most once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
 //     numbers as little-endian IEEE 754 float32, 4 bytes a component, easy to move). Both at once is an error.
 //   - A version numbers the observations, forgets and rejections of one space, from 1, in the order in which they are
 //     committed. It never goes back.
@@ -393,7 +393,7 @@ func (*MetadataValue_DoubleValue) isMetadataValue_Kind() {}
 
 func (*MetadataValue_BoolValue) isMetadataValue_Kind() {}
 
-// Observation is one thing to remember: a vector, and what it stands for.
+// Observation is one thing to remember: a vector, and what it stands for. It has a vector, content, or both.
 //
 // An observation that can never be stored (a wrong dimension, a NaN, a zero vector under cosine) is rejected: it takes
 // its sequence number and comes back in Ack.rejected with the reason. The rest of its batch is stored.
@@ -402,8 +402,9 @@ type Observation struct {
 	// Names the memory within its space, at most 128 bytes. Storing under a name that exists replaces the memory. Empty:
 	// the server derives the name from the session and the sequence number, so that a resend gives the same name.
 	MemoryId string `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
-	// Free text, returned as it came, at most 1 MiB. Without a vector it is what the space's embedder turns into one; in a
-	// space without one that is rejected. With a vector it is not embedded.
+	// Free text, returned as it came, at most 1 MiB. Without a vector it is what the space's embedder turns into one. Where
+	// the vectors come from clients, or from another embedder than this server's, that is rejected; a space that it makes
+	// takes this server's. With a vector it is not embedded.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// At most 64 pairs. Filters see these.
 	Metadata map[string]*MetadataValue `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -414,7 +415,8 @@ type Observation struct {
 	Confidence *float32 `protobuf:"fixed32,5,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`
 	// How long to keep it, counted from when the server received it. Unset: until it is forgotten.
 	Ttl *durationpb.Duration `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// The vector as a list; its length is the space's dimension. Every component is finite.
+	// The vector as a list; its length is the space's dimension. Every component is finite. Neither this nor embedding_f32:
+	// the vector is made of the content.
 	Embedding []float32 `protobuf:"fixed32,7,rep,packed,name=embedding,proto3" json:"embedding,omitempty"`
 	// The vector as little-endian float32, 4 x dimension bytes.
 	EmbeddingF32  []byte `protobuf:"bytes,8,opt,name=embedding_f32,json=embeddingF32,proto3" json:"embedding_f32,omitempty"`
@@ -1368,11 +1370,13 @@ type Rejection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// On a stream, sequence numbers. In ObserveResponse, indexes into the request, from 0.
 	Range *SequenceRange `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
-	// google.rpc.Code: INVALID_ARGUMENT, or UNIMPLEMENTED for a field that this version does not build yet.
+	// google.rpc.Code: INVALID_ARGUMENT; FAILED_PRECONDITION for a text whose space has its vectors from another embedder
+	// than this server's; UNIMPLEMENTED for a field that this version does not build yet.
 	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
 	// What is wrong and what would be right. For a person to read.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The offending field of the observation, such as "embedding". Empty: the observation as a whole.
+	// The offending field of the observation, such as "embedding"; of a forget such as "target.memory_ids". It is empty,
+	// as is the reason, where an answer has more to tell than it may hold.
 	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1439,7 +1443,8 @@ func (x *Rejection) GetField() string {
 // ObserveRequest stores a few observations, without a session.
 type ObserveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Made on the first write, with the dimension of the first vector and the cosine metric, if it does not exist.
+	// Made on the first write if it does not exist, with the cosine metric, and the dimension and embedder of the first
+	// vector.
 	Space string `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
 	// 1 to 1,024.
 	Observations []*Observation `protobuf:"bytes,2,rep,name=observations,proto3" json:"observations,omitempty"`

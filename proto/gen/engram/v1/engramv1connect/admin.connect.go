@@ -54,9 +54,9 @@ const (
 
 // AdminServiceClient is a client for the engram.v1.AdminService service.
 type AdminServiceClient interface {
-	// CreateSpace makes a space. Asking again for the same one, dimension and metric alike, answers with the space as it
-	// is. ALREADY_EXISTS: it exists with another dimension or metric. RESOURCE_EXHAUSTED: there are as many spaces as the
-	// server allows.
+	// CreateSpace makes a space. Asking again for the same one, dimension, metric and embedder alike, answers with the space
+	// as it is. ALREADY_EXISTS: it exists with others. INVALID_ARGUMENT: the embedder is not this server's.
+	// RESOURCE_EXHAUSTED: there are as many spaces as the server allows.
 	CreateSpace(context.Context, *connect.Request[v1.CreateSpaceRequest]) (*connect.Response[v1.CreateSpaceResponse], error)
 	// ListSpaces pages through the spaces, by name.
 	ListSpaces(context.Context, *connect.Request[v1.ListSpacesRequest]) (*connect.Response[v1.ListSpacesResponse], error)
@@ -186,9 +186,9 @@ func (c *adminServiceClient) EndSession(ctx context.Context, req *connect.Reques
 
 // AdminServiceHandler is an implementation of the engram.v1.AdminService service.
 type AdminServiceHandler interface {
-	// CreateSpace makes a space. Asking again for the same one, dimension and metric alike, answers with the space as it
-	// is. ALREADY_EXISTS: it exists with another dimension or metric. RESOURCE_EXHAUSTED: there are as many spaces as the
-	// server allows.
+	// CreateSpace makes a space. Asking again for the same one, dimension, metric and embedder alike, answers with the space
+	// as it is. ALREADY_EXISTS: it exists with others. INVALID_ARGUMENT: the embedder is not this server's.
+	// RESOURCE_EXHAUSTED: there are as many spaces as the server allows.
 	CreateSpace(context.Context, *connect.Request[v1.CreateSpaceRequest]) (*connect.Response[v1.CreateSpaceResponse], error)
 	// ListSpaces pages through the spaces, by name.
 	ListSpaces(context.Context, *connect.Request[v1.ListSpacesRequest]) (*connect.Response[v1.ListSpacesResponse], error)

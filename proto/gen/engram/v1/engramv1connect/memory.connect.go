@@ -9,7 +9,7 @@
 //
 // Conventions that hold in every message:
 //
-//   - A vector is given once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
+//   - A vector is given at most once, either as `embedding` (a list of floats, easy to type) or as `embedding_f32` (the same
 //     numbers as little-endian IEEE 754 float32, 4 bytes a component, easy to move). Both at once is an error.
 //   - A version numbers the observations, forgets and rejections of one space, from 1, in the order in which they are
 //     committed. It never goes back.
@@ -66,13 +66,14 @@ type MemoryServiceClient interface {
 	// Observe stores observations and answers when ack_level is reached.
 	//
 	// A vector that does not fit the space is no error of the call: it is in `rejected`. RESOURCE_EXHAUSTED, with
-	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's
-	// storage has failed and is read-only.
+	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the disk does
+	// not take writes, or what embeds texts cannot be reached.
 	Observe(context.Context, *connect.Request[v1.ObserveRequest]) (*connect.Response[v1.ObserveResponse], error)
 	// Recall returns the nearest memories.
 	//
 	// NOT_FOUND: no such space. INVALID_ARGUMENT: the vector does not fit the space. FAILED_PRECONDITION: at_version is
-	// not published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
+	// not published or no longer retained, or this server cannot embed text for the space. RESOURCE_EXHAUSTED: too many
+	// recalls wait, or the answer has no room. UNAVAILABLE: the embedder fails for now.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.Response[v1.RecallResponse], error)
 	// Get reads memories by name. What does not exist is listed in the answer, and is no error. NOT_FOUND: no such space.
 	Get(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.GetResponse], error)
@@ -168,13 +169,14 @@ type MemoryServiceHandler interface {
 	// Observe stores observations and answers when ack_level is reached.
 	//
 	// A vector that does not fit the space is no error of the call: it is in `rejected`. RESOURCE_EXHAUSTED, with
-	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the space's
-	// storage has failed and is read-only.
+	// google.rpc.RetryInfo (HTTP 429 with Retry-After): the server is full, nothing was stored. UNAVAILABLE: the disk does
+	// not take writes, or what embeds texts cannot be reached.
 	Observe(context.Context, *connect.Request[v1.ObserveRequest]) (*connect.Response[v1.ObserveResponse], error)
 	// Recall returns the nearest memories.
 	//
 	// NOT_FOUND: no such space. INVALID_ARGUMENT: the vector does not fit the space. FAILED_PRECONDITION: at_version is
-	// not published or no longer retained. RESOURCE_EXHAUSTED: too many recalls wait.
+	// not published or no longer retained, or this server cannot embed text for the space. RESOURCE_EXHAUSTED: too many
+	// recalls wait, or the answer has no room. UNAVAILABLE: the embedder fails for now.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.Response[v1.RecallResponse], error)
 	// Get reads memories by name. What does not exist is listed in the answer, and is no error. NOT_FOUND: no such space.
 	Get(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.GetResponse], error)
