@@ -10,12 +10,19 @@ import (
 	"github.com/engram-stream/engram/internal/fault"
 )
 
-// Validate runs the schema's rules on a unary request or a control frame. The error names the first field at fault,
-// and all of them in its message.
+// maxSearched is the largest message that is searched for everything at fault, in bytes: each thing found takes a hundred
+// times as much memory as it has on the wire.
+const maxSearched = 16 << 10
+
+// Validate runs the schema's rules on a unary request or a control frame. The error names the first field at fault; of a
+// message up to maxSearched its text names the first maxViolations of them.
 func Validate(m proto.Message) error {
-	err := protovalidate.Validate(m)
+	err := protovalidate.Validate(m, protovalidate.WithFailFast())
 	if err == nil {
 		return nil
+	}
+	if proto.Size(m) <= maxSearched {
+		err = protovalidate.Validate(m)
 	}
 	violations, ok := errors.AsType[*protovalidate.ValidationError](err)
 	if !ok {

@@ -45,6 +45,9 @@ type checkpointState struct {
 	Input   inputIdentity `json:"input"`
 	Skipped uint64        `json:"skipped,omitempty"` // rows before the session's first
 	Ticket  client.Ticket `json:"ticket"`
+	// Complete says that all rows are committed: if the session is gone, it was ended by the run before, which has not come to
+	// say so.
+	Complete bool `json:"complete,omitempty"`
 	// Rejected counts those of the rows up to Ticket.Committed.
 	Rejected uint64 `json:"rejected"`
 }

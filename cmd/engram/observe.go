@@ -114,7 +114,13 @@ func observe(ctx context.Context, env *environment, space string, f *observeFlag
 	}
 	defer c.Close()
 	feed := newFeed(env, input, name, f.skip, kept)
-	if err := feed.open(ctx, c, space); err != nil {
+	switch err := feed.open(ctx, c, space); {
+	case errors.Is(err, errAllSent):
+		r := observeReport{
+			Space: space, Session: kept.state.Ticket.SessionID, Skipped: feed.skip, RejectedBefore: feed.before, Rejections: feed.rejections,
+		}
+		return errors.Join(env.printer().print(r, func(w io.Writer) { r.write(w) }), rejectedExit(0, feed.before))
+	case err != nil:
 		return err
 	}
 	start := time.Now()

@@ -89,7 +89,11 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(statA, statB)
 }
 
-// open opens the session that the feed writes to: that of the run before, if there was one and the server still has it.
+// errAllSent says that a run before has sent everything.
+var errAllSent = errors.New("everything is sent")
+
+// open opens the session that the feed writes to: that of the run before, if there was one and the server still has it. The
+// error is errAllSent where that has ended it behind the last row.
 func (f *feed) open(ctx context.Context, c *client.Client, space string) error {
 	options := client.SessionOptions{OnEvent: f.event}
 	resuming := f.kept != nil && f.kept.found
@@ -101,6 +105,9 @@ func (f *feed) open(ctx context.Context, c *client.Client, space string) error {
 	}
 	session, err := c.Open(ctx, space, options)
 	switch {
+	case resuming && errors.Is(err, client.ErrSessionExpired) && f.kept.state.Complete:
+		f.skip, f.before = f.kept.state.Skipped+f.kept.state.Ticket.Committed, f.kept.state.Rejected
+		return errors.Join(errAllSent, f.kept.remove())
 	case resuming && errors.Is(err, client.ErrSessionExpired):
 		sent := f.kept.state.Skipped + f.kept.state.Ticket.Committed
 		err = fmt.Errorf("the run before cannot be gone on with: %w; %s", err, behindTheGone(sent, "--restart "))
@@ -168,6 +175,12 @@ func (f *feed) end(ctx context.Context, err error) error {
 	patience := closeTimeout
 	if ctx.Err() != nil {
 		patience = interruptedTimeout
+	}
+	if err == nil && f.kept != nil {
+		f.kept.state.Complete = true
+		if err := f.kept.save(); err != nil { // the next run will ask
+			f.bar.say(f.env.notice(err.Error()))
+		}
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()

@@ -1,23 +1,28 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/engram-stream/engram/client"
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
 const (
@@ -296,4 +301,69 @@ func TestObserveSkips(t *testing.T) {
 		r = command(t, rows, append([]string{"observe", "notes", "--address", s.address}, args...)...)
 		assert.Equal(t, 2, r.code, r.stderr)
 	}
+}
+
+// deafTo passes connections on to a server until it has seen a message from a client; then the server gets that, and the
+// client nothing any more.
+func deafTo(t *testing.T, server string, last []byte) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	var deaf atomic.Bool
+	pass := func(to, from net.Conn, stop func(piece []byte) bool) {
+		defer to.Close()
+		piece := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(piece)
+			if err != nil || stop(piece[:n]) {
+				return
+			}
+			_, _ = to.Write(piece[:n])
+		}
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s, err := net.Dial("tcp", server)
+			if err != nil || deaf.Load() {
+				_ = c.Close()
+				continue
+			}
+			go pass(s, c, func(piece []byte) bool {
+				if bytes.Contains(piece, last) {
+					deaf.Store(true)
+				}
+				return false
+			})
+			go pass(c, s, func([]byte) bool { return deaf.Load() })
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestTheLastAnswerIsLost: the server has ended the session, and the command does not know. The next run does, and sends
+// nothing again.
+func TestTheLastAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	goodbye, err := proto.Marshal(&engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Goodbye{Goodbye: &engramv1.Goodbye{EndSession: true}}})
+	require.NoError(t, err)
+	s := freshServer(t)
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte("{\"embedding\":[1,1]}\n{\"embedding\":[1]}\n{\"embedding\":[1,2]}\n"), 0o600))
+	r := command(t, "", "observe", "notes", file, "--address", deafTo(t, s.address, goodbye))
+	require.NotZero(t, r.code, r.stdout)
+	require.Contains(t, r.stderr, "to go on: ")
+	require.FileExists(t, file+".engram")
+
+	r = command(t, "", "observe", "notes", file, "--address", s.address, "--json")
+	assert.Equal(t, 4, r.code, "a row was rejected: %s", r.stderr)
+	assert.Equal(t, observed{Skipped: 3, RejectedBefore: 1}, report(t, r))
+	assert.NoFileExists(t, file+".engram")
+	spaces, err := s.client().ListSpaces(within(t, time.Minute))
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, spaces[0].Memories)
 }

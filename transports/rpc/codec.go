@@ -9,8 +9,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// protobuf is Connect's binary codec, with errors that name the message of the protocol instead of the server's types.
-type protobuf struct{}
+// protobuf is Connect's binary codec, with errors that name the message of the protocol instead of the server's types. limit
+// is that of a message on the wire, in bytes.
+type protobuf struct{ limit int }
 
 // Name implements connect.Codec.
 func (protobuf) Name() string { return "proto" }
@@ -28,10 +29,13 @@ func (protobuf) MarshalAppend(to []byte, message any) ([]byte, error) {
 }
 
 // Unmarshal implements connect.Codec.
-func (protobuf) Unmarshal(data []byte, message any) error {
+func (c protobuf) Unmarshal(data []byte, message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", message)
+	}
+	if err := checkDecoded(m, data, c.limit, countWire); err != nil {
+		return err
 	}
 	if err := proto.Unmarshal(data, m); err != nil {
 		return fmt.Errorf("%d bytes are no %s in protobuf: %s", len(data), m.ProtoReflect().Descriptor().FullName(), plainReason(err))
@@ -49,8 +53,12 @@ func plainReason(err error) string {
 }
 
 // strictJSON is Connect's JSON, but a key or an enum value that the schema does not know is an error instead of being
-// ignored: a misspelt "metric" would otherwise make a space of another one, for good.
-type strictJSON struct{ name string }
+// ignored: a misspelt "metric" would otherwise make a space of another one, for good. limit
+// is that of a message on the wire, in bytes.
+type strictJSON struct {
+	name  string
+	limit int
+}
 
 // jsonNames are the names under which Connect looks for JSON.
 var jsonNames = []string{"json", "json; charset=utf-8"}
@@ -68,13 +76,16 @@ func (strictJSON) Marshal(message any) ([]byte, error) {
 }
 
 // Unmarshal implements connect.Codec.
-func (strictJSON) Unmarshal(text []byte, message any) error {
+func (c strictJSON) Unmarshal(text []byte, message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", message)
 	}
 	if len(text) == 0 {
 		return errors.New("no JSON at all; an empty request is {}")
+	}
+	if err := checkDecoded(m, text, c.limit, countJSON); err != nil {
+		return err
 	}
 	if err := protojson.Unmarshal(text, m); err != nil {
 		return fmt.Errorf("JSON: %s", plainReason(err))

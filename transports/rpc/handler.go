@@ -35,10 +35,10 @@ func (s *Source) Handler(o Options) http.Handler {
 	shared := []connect.HandlerOption{
 		connect.WithReadMaxBytes(o.Limits.MessageBytes), gzipUpTo(o.Limits.MessageBytes),
 		connect.WithInterceptors(interceptors(o.Edge)...),
-		connect.WithRecover(recovered(s.services.Logger)), connect.WithCodec(protobuf{}),
+		connect.WithRecover(recovered(s.services.Logger)), connect.WithCodec(protobuf{limit: o.Limits.MessageBytes}),
 	}
 	for _, name := range jsonNames {
-		shared = append(shared, connect.WithCodec(strictJSON{name: name}))
+		shared = append(shared, connect.WithCodec(strictJSON{name: name, limit: o.Limits.MessageBytes}))
 	}
 	gated := append(slices.Clip(shared), connect.WithRequestGate(
 		func(context.Context, connect.Spec, connect.Peer, http.Header) (context.Context, error) {

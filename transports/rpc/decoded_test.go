@@ -1,0 +1,226 @@
+package rpc
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
+)
+
+const testLimit = 1 << 18 // of a message on the wire
+
+// wrapped puts bytes into nested fields, the last the innermost.
+func wrapped(inner []byte, fields ...protowire.Number) []byte {
+	for i := len(fields) - 1; i >= 0; i-- {
+		inner = protowire.AppendBytes(protowire.AppendTag(nil, fields[i], protowire.BytesType), inner)
+	}
+	return inner
+}
+
+// manyParts are messages of n parts that take much more in memory than on the wire.
+var manyParts = map[string]struct {
+	of   func() proto.Message
+	wire func(n int) []byte
+	json func(n int) string
+}{
+	"observations": {
+		func() proto.Message { return &engramv1.ObserveRequest{} },
+		func(n int) []byte { return bytes.Repeat(wrapped(nil, 2), n) },
+		func(n int) string { return `{"observations":[` + strings.Repeat("{},", n) + `{}]}` },
+	},
+	"filters": {
+		func() proto.Message { return &engramv1.RecallRequest{} },
+		func(n int) []byte {
+			q := &engramv1.RecallQuery{Filter: &engramv1.Filter{Node: &engramv1.Filter_All{All: &engramv1.FilterList{
+				Filters: slicesOf(n, func() *engramv1.Filter { return &engramv1.Filter{} }),
+			}}}}
+			return marshal(&engramv1.RecallRequest{Query: q})
+		},
+		func(n int) string {
+			return `{"query":{"filter":{"all":{"filters":[` + strings.Repeat("{},", n) + `{}]}}}}`
+		},
+	},
+	"frames": {
+		func() proto.Message { return &engramv1.MemoryFlowRequest{} },
+		func(n int) []byte {
+			b := &engramv1.ObserveBatch{Observations: slicesOf(n, func() *engramv1.Observation { return &engramv1.Observation{} })}
+			return marshal(&engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Observe{Observe: b}})
+		},
+		func(n int) string { return `{"observe":{"observations":[` + strings.Repeat("{},", n) + `{}]}}` },
+	},
+	"keys": {
+		func() proto.Message { return &engramv1.Observation{} },
+		func(n int) []byte {
+			fields := make(map[string]*engramv1.MetadataValue, n)
+			for i := range n {
+				fields[fmt.Sprintf("%x", i)] = &engramv1.MetadataValue{}
+			}
+			return marshal(&engramv1.Observation{Metadata: fields})
+		},
+		func(n int) string {
+			var b strings.Builder
+			for i := range n {
+				fmt.Fprintf(&b, `"%x":{},`, i)
+			}
+			return `{"metadata":{` + b.String() + `"z":{}}}`
+		},
+	},
+	"ids": {
+		func() proto.Message { return &engramv1.ForgetRequest{} },
+		func(n int) []byte {
+			return marshal(&engramv1.ForgetRequest{Target: &engramv1.ForgetTarget{MemoryIds: make([]string, n)}})
+		},
+		func(n int) string { return `{"target":{"memoryIds":[` + strings.Repeat(`"",`, n) + `""]}}` },
+	},
+	"kinds": {
+		func() proto.Message { return &engramv1.WatchRequest{} },
+		func(n int) []byte { return marshal(&engramv1.WatchRequest{Kinds: make([]engramv1.EventKind, n)}) },
+		func(n int) string { return `{"kinds":[` + strings.Repeat(`0,`, n) + `0]}` },
+	},
+}
+
+func slicesOf[T any](n int, one func() T) []T {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = one()
+	}
+	return all
+}
+
+func marshal(m proto.Message) []byte {
+	data, err := proto.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// live returns what is allocated and in use.
+func live() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// TestADecodedMessageIsBounded: of each kind the largest message that passes takes no more than is said, and one that
+// takes more is refused though it is within the limit on the wire.
+func TestADecodedMessageIsBounded(t *testing.T) {
+	for name, c := range manyParts {
+		for form, build := range map[string]func(n int) (data []byte, decode func([]byte, any) error){
+			"wire": func(n int) ([]byte, func([]byte, any) error) { return c.wire(n), protobuf{limit: testLimit}.Unmarshal },
+			"json": func(n int) ([]byte, func([]byte, any) error) {
+				return []byte(c.json(n)), strictJSON{name: "json", limit: testLimit}.Unmarshal
+			},
+		} {
+			t.Run(name+" "+form, func(t *testing.T) {
+				passes, fails := 0, testLimit
+				for fails-passes > fails/16 { // near enough
+					n := (passes + fails) / 2
+					data, decode := build(n)
+					if m := c.of(); len(data) > testLimit || decode(data, m) != nil {
+						fails = n
+					} else {
+						passes = n
+					}
+				}
+				data, decode := build(passes)
+				m := c.of()
+				before := live()
+				require.NoError(t, decode(data, m))
+				took := live() - before
+				runtime.KeepAlive(m)
+				t.Logf("%d parts, %d bytes on the wire, %d in memory", passes, len(data), took)
+				assert.LessOrEqual(t, took, decodedLimit(testLimit))
+				assert.Greater(t, passes, 1000, "what people send passes")
+
+				data, decode = build(4 * fails)
+				if len(data) < testLimit {
+					assert.ErrorContains(t, decode(data, c.of()), "so many parts")
+				}
+			})
+		}
+	}
+}
+
+// TestWhatPeopleSendIsDecoded: the most observations of a call, with vectors, ids and metadata.
+func TestWhatPeopleSendIsDecoded(t *testing.T) {
+	const limit = 8 << 20
+	r := &engramv1.ObserveRequest{Space: "notes"}
+	for i := range 1000 {
+		metadata := map[string]*engramv1.MetadataValue{}
+		for n := range 8 {
+			metadata[fmt.Sprint("key", n)] = &engramv1.MetadataValue{Kind: &engramv1.MetadataValue_StringValue{StringValue: "value"}}
+		}
+		r.Observations = append(r.Observations, &engramv1.Observation{
+			MemoryId: fmt.Sprint(i), Content: strings.Repeat("x", 100), Embedding: make([]float32, 1536), Metadata: metadata,
+		})
+	}
+	data := marshal(r)
+	require.Less(t, len(data), limit)
+	require.NoError(t, protobuf{limit: limit}.Unmarshal(data, &engramv1.ObserveRequest{}))
+	text, err := protojson.Marshal(r)
+	require.NoError(t, err)
+	require.Less(t, len(text), limit)
+	require.NoError(t, strictJSON{limit: limit}.Unmarshal(text, &engramv1.ObserveRequest{}))
+}
+
+// TestNestingIsBounded: each level of a filter is a stack deeper for all that walks it.
+func TestNestingIsBounded(t *testing.T) {
+	for depth, ok := range map[int]bool{20: true, 200: false} {
+		filter, text := &engramv1.Filter{}, "{}"
+		for range depth {
+			filter = &engramv1.Filter{Node: &engramv1.Filter_Not{Not: filter}}
+			text = `{"not":` + text + "}"
+		}
+		m := &engramv1.RecallRequest{Query: &engramv1.RecallQuery{Filter: filter, EmbeddingF32: make([]byte, 64<<10)}}
+		text = `{"query":{"embeddingF32":"` + strings.Repeat("A", 64<<10) + `","filter":` + text + `}}`
+		for form, err := range map[string]error{
+			"wire": protobuf{limit: testLimit}.Unmarshal(marshal(m), &engramv1.RecallRequest{}),
+			"json": strictJSON{limit: testLimit}.Unmarshal([]byte(text), &engramv1.RecallRequest{}),
+		} {
+			if ok {
+				require.NoError(t, err, form)
+			} else {
+				require.ErrorContains(t, err, "nested more than 100 deep", form)
+			}
+		}
+	}
+}
+
+// FuzzCount: whatever is counted, in whatever form, is read to an end, and what can be decoded from both forms is counted for
+// no less in JSON than in binary, where nothing comes packed.
+func FuzzCount(f *testing.F) {
+	for _, c := range manyParts {
+		f.Add(c.wire(2), c.json(2))
+	}
+	f.Add([]byte{0xff}, `{"a":[{"b":"\\\"`)
+	f.Fuzz(func(t *testing.T, data []byte, text string) {
+		for _, m := range []proto.Message{&engramv1.ObserveRequest{}, &engramv1.RecallRequest{}, &engramv1.MemoryFlowRequest{}} {
+			const most = 1 << 40
+			wire, inJSON := &tally{left: most}, &tally{left: most}
+			countWire(shapeOf(m), data, wire)
+			countJSON(shapeOf(m), []byte(text), inJSON)
+			if wire.tooDeep || (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, m) != nil {
+				continue
+			}
+			again, err := protojson.Marshal(m)
+			if err != nil {
+				continue // text that is no UTF-8
+			}
+			wire, inJSON = &tally{left: most}, &tally{left: most}
+			countWire(shapeOf(m), marshal(m), wire)
+			countJSON(shapeOf(m), again, inJSON)
+			require.LessOrEqual(t, inJSON.left, wire.left, "%s", again)
+		}
+	})
+}
