@@ -40,6 +40,6 @@ func (p *Pipeline) readDefaults() defaultPart {
 		panic("config: default.yaml: " + base.reader.problems[0].Error())
 	}
 	p.defaults = p.Settings
-	p.note(base.reader, Defaults)
+	p.note(base.reader)
 	return base
 }

@@ -71,11 +71,13 @@ func (p *Pipeline) Override(overrides ...Override) {
 	p.respec()
 }
 
-// Origin returns where the value of a setting came from, by its path in the file.
+// Origin returns where the value of a setting came from, by its path in the file. One of a source, stage or sink that no
+// layer sets has none: the zero Origin.
 func (p *Pipeline) Origin(path string) Origin { return p.origins[path] }
 
 // note remembers which settings a reader found.
-func (p *Pipeline) note(r *reader, layer Layer) {
+func (p *Pipeline) note(r *reader) {
+	layer := r.layer()
 	if n := r.values["budget"]; n != nil {
 		p.Spec.BudgetPos = r.at(n)
 	}
@@ -84,6 +86,27 @@ func (p *Pipeline) note(r *reader, layer Layer) {
 			p.origins[path] = Origin{layer, r.at(n)}
 		}
 	}
+}
+
+// noteNodes remembers which settings of the sources, stages and sinks a reader found. A kind may have been named by
+// another key than the one it is printed with.
+func (p *Pipeline) noteNodes(r *reader) {
+	for path, n := range r.values {
+		if section, _, inside := strings.Cut(path, "."); inside && slices.Contains(sections, section) {
+			p.origins[path] = Origin{r.layer(), r.at(n)}
+		}
+	}
+	for _, n := range p.Spec.Nodes {
+		p.origins[join(join(sectionOf(n.Role), n.Name), kindKey(n.Role))] = Origin{r.layer(), n.KindPos}
+	}
+}
+
+// layer is the one that a reader's text belongs to.
+func (r *reader) layer() Layer {
+	if r.file == defaultName {
+		return Defaults
+	}
+	return File
 }
 
 func settingOf(s *Settings, path string) reflect.Value {

@@ -19,8 +19,8 @@ import (
 func (p *Pipeline) Print(w io.Writer) error {
 	root := written(reflect.ValueOf(&p.Settings).Elem())
 	p.annotate("", root)
-	for i, role := range []graph.Role{graph.RoleSource, graph.RoleStage, graph.RoleSink} {
-		root.Content = append(root.Content, word(sections[i]), p.section(role))
+	for _, role := range roles {
+		root.Content = append(root.Content, word(sectionOf(role)), p.section(role))
 	}
 	escape(root)
 	e := yaml.NewEncoder(w)
@@ -33,7 +33,7 @@ func (p *Pipeline) Print(w io.Writer) error {
 
 // annotate writes the origin of each setting beside it.
 func (p *Pipeline) annotate(path string, n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode {
+	if n.Kind != yaml.MappingNode {
 		if origin := p.origins[path]; origin.Layer != Defaults {
 			n.LineComment = "# " + origin.Pos.String()
 		}
@@ -47,21 +47,25 @@ func (p *Pipeline) annotate(path string, n *yaml.Node) {
 func (p *Pipeline) section(role graph.Role) *yaml.Node {
 	section := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range p.Spec.Nodes {
-		if n := &p.Spec.Nodes[i]; n.Role == role {
-			section.Content = append(section.Content, word(n.Name), nodeYAML(n))
+		n := &p.Spec.Nodes[i]
+		if n.Role != role {
+			continue
 		}
+		node := nodeYAML(n)
+		p.annotate(join(sectionOf(role), n.Name), node)
+		section.Content = append(section.Content, word(n.Name), node)
 	}
 	return section
 }
 
 // nodeYAML is the inverse of reader.node: the wiring first, then the kind's own settings.
 func nodeYAML(spec *graph.NodeSpec) *yaml.Node {
-	node := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	node := &yaml.Node{Kind: yaml.MappingNode}
 	add := func(key string, value any) {
 		node.Content = append(node.Content, word(key), written(addressable(value)))
 	}
 	if spec.Kind != spec.Name {
-		add(fieldNames(kindKeys(spec.Role))[0], spec.Kind)
+		add(kindKey(spec.Role), spec.Kind)
 	}
 	if len(spec.From) > 0 {
 		from := make(names, 0, len(spec.From))
@@ -96,7 +100,7 @@ func written(v reflect.Value) *yaml.Node {
 		}
 		return n
 	default:
-		n := &yaml.Node{Kind: yaml.SequenceNode}
+		n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for i := range v.Len() {
 			n.Content = append(n.Content, written(v.Index(i)))
 		}

@@ -70,6 +70,39 @@ func TestPrintSaysWhereValuesCameFrom(t *testing.T) {
 	assert.Contains(t, out, "data: ./data\n", "a default needs no comment")
 }
 
+// TestPrintSaysWhereANodesSettingsCameFrom: each that the file sets, whatever its shape; none that it leaves out.
+func TestPrintSaysWhereANodesSettingsCameFrom(t *testing.T) {
+	p, problems := Parse("p.yaml", []byte(`version: 1
+sources: { in: { transport: rpc } }
+stages:
+  sequence: { from: in, gap: nack }
+  coalesce: { from: [sequence], items: [1, 2], edge: { items: 7, bytes: 1MiB }, parallel: 2 }
+sinks: { out: { from: coalesce, transport: origin } }
+`), fakeKinds(), nil)
+	require.Empty(t, problems, lines(problems))
+	out := printed(t, p)
+	for _, line := range []string{
+		"    transport: rpc # p.yaml:2:29", "    protocols: [connect]", "    from: [in] # p.yaml:4:21", "    gap: nack # p.yaml:4:30", "    detach_ttl: 1h0m0s",
+		"    items: [1, 2] # p.yaml:5:40", "    from: [sequence] # p.yaml:5:21", "      items: 7 # p.yaml:5:63", "      bytes: 1MiB # p.yaml:5:73",
+		"    parallel: 2 # p.yaml:5:91", "    to: origin # p.yaml:6:44",
+	} {
+		assert.Contains(t, out, line+"\n")
+	}
+	same(t, p, reparsed(t, out))
+}
+
+// TestDefaultsAreNotNamed: neither when there is no file nor when it leaves them.
+func TestDefaultsAreNotNamed(t *testing.T) {
+	p, problems, err := Load("", fakeKinds())
+	require.NoError(t, err)
+	require.Empty(t, problems, lines(problems))
+	assert.NotContains(t, printed(t, p), "#")
+	assert.Equal(t, Defaults, p.Origin("listen").Layer)
+	out := printed(t, parsed(t, "version: 1\n"))
+	assert.Contains(t, out, "version: 1 # pipeline.yaml:1:10\n")
+	assert.Equal(t, 1, strings.Count(out, "#"), out)
+}
+
 func TestAnyValuesSurvivePrintAndParse(t *testing.T) {
 	text := rapid.OneOf(
 		rapid.String().Filter(printable),

@@ -53,7 +53,7 @@ func (r *reader) top(root *yaml.Node, settings *Settings, wiring *outline) {
 func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, registry *graph.Registry) {
 	var wiring outline
 	r.top(root, &p.Settings, &wiring)
-	p.note(r, File)
+	p.note(r)
 	if root.Kind == 0 { // refused as a whole
 		p.problems = r.problems
 		return
@@ -77,6 +77,7 @@ func (p *Pipeline) readFile(r *reader, root *yaml.Node, base defaultPart, regist
 		nodesFrom.nodes(&wiring.Stages, "stages", graph.RoleStage, registry),
 		nodesFrom.nodes(&wiring.Sinks, "sinks", graph.RoleSink, registry),
 	)
+	p.noteNodes(nodesFrom)
 	p.Spec.Sections = map[graph.Role]graph.Position{
 		graph.RoleSource: nodesFrom.atKey("sources"), graph.RoleStage: nodesFrom.atKey("stages"), graph.RoleSink: nodesFrom.atKey("sinks"),
 	}
@@ -105,7 +106,13 @@ func (p *Pipeline) loosenUnread() {
 	}
 }
 
-var sections = []string{"sources", "stages", "sinks"}
+// The sections of a file, and the role of each one's nodes.
+var (
+	sections = []string{"sources", "stages", "sinks"}
+	roles    = []graph.Role{graph.RoleSource, graph.RoleStage, graph.RoleSink}
+)
+
+func sectionOf(role graph.Role) string { return sections[slices.Index(roles, role)] }
 
 func (r *reader) missingSections() []string {
 	return slices.DeleteFunc(slices.Clone(sections), func(name string) bool { return r.keys[name] != nil })
@@ -186,6 +193,9 @@ func kindKeys(role graph.Role) reflect.Value {
 		return reflect.ValueOf(&stageKind{}).Elem()
 	}
 }
+
+// kindKey is the key that a node's kind is printed with.
+func kindKey(role graph.Role) string { return fieldNames(kindKeys(role))[0] }
 
 // kindOf finds a node's kind before its settings are decoded, since they depend on it.
 func (r *reader) kindOf(key, value *yaml.Node, keys reflect.Value) (kind string, pos graph.Position) {
