@@ -77,13 +77,11 @@ func drawGraph(env *environment, file, format string) error {
 // built builds the pipeline of a file, of standard input for -, or the built-in one for "", as serve would start it. Its
 // mistakes are told on standard error, as validate tells them.
 func built(env *environment, file string, c app.Config) (*app.Server, error) {
-	if c.File = file; file == "-" {
-		c.File = stdinPath
-	}
+	c.File = pipelinePath(file)
 	server, err := app.New(c)
 	if diagnostics := app.Mistakes(err); len(diagnostics) > 0 {
 		p := printer{out: env.stderr, json: env.json}
-		if err := p.print(findings(diagnostics), func(w io.Writer) { printDiagnostics(w, file, diagnostics) }); err != nil {
+		if err := p.print(findings(diagnostics), func(w io.Writer) { printDiagnostics(w, c.File, diagnostics) }); err != nil {
 			return nil, err
 		}
 		return nil, &exitError{code: exitUsage}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -21,6 +22,14 @@ type finding struct {
 // stdinPath is standard input as a file, on the systems that engram runs on.
 const stdinPath = "/dev/stdin"
 
+// pipelinePath is the path of a pipeline that the command line names.
+func pipelinePath(file string) string {
+	if file == "-" {
+		return stdinPath
+	}
+	return file
+}
+
 func newValidateCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "validate (FILE | -)", Short: "Check a pipeline: every mistake at once, with line and column",
@@ -33,15 +42,12 @@ func newValidateCommand(env *environment) *cobra.Command {
 }
 
 func validate(env *environment, file string) error {
-	path := file
-	if file == "-" {
-		path = stdinPath
-	}
+	path := pipelinePath(file)
 	diagnostics, err := app.Validate(path)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
-	if err := env.printer().print(findings(diagnostics), func(w io.Writer) { printDiagnostics(w, file, diagnostics) }); err != nil {
+	if err := env.printer().print(findings(diagnostics), func(w io.Writer) { printDiagnostics(w, path, diagnostics) }); err != nil {
 		return err
 	}
 	if len(diagnostics) > 0 {
@@ -58,13 +64,14 @@ func findings(ds config.Diagnostics) []finding {
 	return out
 }
 
-func printDiagnostics(w io.Writer, file string, ds config.Diagnostics) {
+// printDiagnostics tells what was found about a pipeline; without a path it is the built-in one, as it is set.
+func printDiagnostics(w io.Writer, path string, ds config.Diagnostics) {
 	for _, d := range ds {
 		fmt.Fprintln(w, d.Error())
 	}
 	if len(ds) == 0 {
-		fmt.Fprintf(w, "%s: ok\n", file)
+		fmt.Fprintf(w, "%s: ok\n", path)
 	} else {
-		fmt.Fprintf(w, "%s: %s\n", file, plural(uint64(len(ds)), "mistake"))
+		fmt.Fprintf(w, "%s: %s\n", cmp.Or(path, "settings"), plural(uint64(len(ds)), "mistake"))
 	}
 }
