@@ -6,8 +6,6 @@
 package dataset
 
 import (
-	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -91,13 +89,27 @@ func Open(path string, stdin io.Reader) (*Input, error) {
 		return nil, openFault(path, err)
 	}
 	in := &Input{file: f, raw: &counter{in: f}}
-	if stat, err := f.Stat(); err == nil && stat.Mode().IsRegular() {
-		in.size = stat.Size()
-	}
-	if in.Reader, err = open(path, in.raw); err != nil {
+	if err := in.begin(path, f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return in, nil
+}
+
+// begin picks the reader and has it read the first row of what is no pipe, so that a file of another kind is refused here.
+func (i *Input) begin(path string, f *os.File) error {
+	stat, err := f.Stat()
+	switch {
+	case err != nil:
+		return openFault(path, err)
+	case stat.IsDir():
+		return fault.New(fault.InvalidArgument, "a folder, where a file is needed").WithOp("open input").WithSubject(path)
+	}
+	if i.Reader, err = open(path, i.raw); err != nil || !stat.Mode().IsRegular() {
+		return err
+	}
+	i.size = stat.Size()
+	i.Reader, err = begun(i.Reader)
+	return err
 }
 
 // Size returns the bytes of the file as it lies on disk; 0 when only reading tells.
@@ -169,20 +181,6 @@ func open(path string, f io.Reader) (Reader, error) {
 	}
 	return nil, fault.New(fault.InvalidArgument, "unknown kind of file").WithOp("open input").WithSubject(path).
 		WithHint("known are .jsonl, .ndjson, .txt, .npy, .fvecs, .bvecs and idx3-ubyte, each also with .gz")
-}
-
-// inflate returns the input, unpacked if it begins as gzip does (RFC 1952).
-func inflate(name string, f io.Reader) (io.Reader, error) {
-	in := bufio.NewReaderSize(f, 1<<16)
-	magic, err := in.Peek(2)
-	if err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
-		return in, nil //nolint:nilerr // too short for gzip: the format's own reader says what is wrong
-	}
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		return nil, fault.Wrap(fault.InvalidArgument, err, "not readable as gzip").WithOp("open input").WithSubject(name)
-	}
-	return z, nil
 }
 
 // maxReserve bounds what a header's claim alone can make us allocate.

@@ -2,7 +2,6 @@ package dataset_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"io"
 	"os"
 	"path/filepath"
@@ -59,7 +58,7 @@ func TestIDXRefusesWhatIsBroken(t *testing.T) {
 		in   []byte
 		want string
 	}{
-		"empty":     {nil, "shorter than an IDX header"},
+		"empty":     {nil, "it is empty"},
 		"magic":     {[]byte("GIF89a"), "not an IDX file"},
 		"header":    {head[:9], "ends within its header"},
 		"truncated": {append(bytes.Clone(head), 1, 2, 3), "ends after 1 of 2 entries"},
@@ -88,7 +87,11 @@ func TestImagesHaveStableIDs(t *testing.T) {
 		"caf\xe9.idx":                           "caf-00001",
 		strings.Repeat("é", 80) + "-idx3-ubyte": strings.Repeat("é", 50) + "-00001",
 	} {
-		r, err := dataset.NewIDX(name, bytes.NewReader(file))
+		in := file
+		if strings.HasSuffix(name, ".gz") {
+			in = packed(t, file)
+		}
+		r, err := dataset.NewIDX(name, bytes.NewReader(in))
 		require.NoError(t, err)
 		rows, err := dataset.ReadAll(r)
 		require.NoError(t, err)
@@ -101,16 +104,12 @@ func TestImagesHaveStableIDs(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rows.jsonl.gz")
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, err := io.WriteString(z, `{"id":"z","embedding":[1]}`)
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	require.NoError(t, os.WriteFile(path, packed.Bytes(), 0o600))
+	data := packed(t, []byte(`{"id":"z","embedding":[1]}`))
+	require.NoError(t, os.WriteFile(path, data, 0o600))
 
 	in, err := dataset.Open(path, nil)
 	require.NoError(t, err)
-	require.EqualValues(t, packed.Len(), in.Size())
+	require.EqualValues(t, len(data), in.Size())
 	row, err := in.Next()
 	require.NoError(t, err)
 	require.Equal(t, "z", row.ID)
@@ -124,6 +123,11 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.csv"), nil, 0o600))
 	_, err = dataset.Open(filepath.Join(dir, "a.csv"), nil)
 	require.ErrorContains(t, err, "known are .jsonl")
+
+	folder := filepath.Join(dir, "d.jsonl")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	_, err = dataset.Open(folder, nil)
+	require.ErrorContains(t, err, folder+": a folder, where a file is needed")
 
 	in, err = dataset.Open(dataset.Stdin, strings.NewReader(`{"id":"s"}`))
 	require.NoError(t, err)

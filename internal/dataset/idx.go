@@ -57,8 +57,8 @@ func idxFault(name, format string, args ...any) error {
 
 func idxHeader(name string, in io.Reader) ([]int, error) {
 	var head [4]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		return nil, idxFault(name, "shorter than an IDX header")
+	if read, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, idxFault(name, "%s", headerProblem(read, err))
 	}
 	if head[0] != 0 || head[1] != 0 || head[2] != idxUint8 || head[3] == 0 || head[3] > 4 {
 		return nil, idxFault(name, "not an IDX file of unsigned bytes (it begins % x)", head)
@@ -67,7 +67,7 @@ func idxHeader(name string, in io.Reader) ([]int, error) {
 	for i := range dims {
 		var b [4]byte
 		if _, err := io.ReadFull(in, b[:]); err != nil {
-			return nil, idxFault(name, "ends within its header")
+			return nil, idxFault(name, "%s", headerProblem(len(head), err))
 		}
 		n := binary.BigEndian.Uint32(b[:])
 		if n > idxMaxRows {
@@ -92,7 +92,10 @@ func ReadLabels(name string, f io.Reader) ([]byte, error) {
 		return nil, idxFault(name, "%d dimensions where labels have one", len(dims))
 	}
 	labels, err := io.ReadAll(io.LimitReader(in, int64(dims[0])))
-	if err != nil || len(labels) != dims[0] {
+	if err != nil {
+		return nil, idxFault(name, "after %d of %d labels: %v", len(labels), dims[0], err)
+	}
+	if len(labels) != dims[0] {
 		return nil, idxFault(name, "ends after %d of %d labels", len(labels), dims[0])
 	}
 	return labels, nil

@@ -3,14 +3,10 @@ package dataset
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 
 	"github.com/engram-stream/engram/internal/fault"
 )
-
-// MaxLine bounds one line of JSONL: a full observation with its vector as decimal text fits.
-const MaxLine = 4 << 20
 
 // byteOrderMark is what some editors put before UTF-8.
 const byteOrderMark = "\ufeff"
@@ -26,9 +22,7 @@ type jsonl struct {
 // embedding (a list) or embedding_f32 (base64 of little-endian float32). A key that is unknown (case counts) or given
 // twice is an error, and so is text that is not UTF-8; a byte order mark is skipped. name stands in errors.
 func NewJSONL(name string, f io.Reader) Reader {
-	s := bufio.NewScanner(f)
-	s.Buffer(make([]byte, 0, 1<<16), MaxLine)
-	return &jsonl{name: name, in: s}
+	return &jsonl{name: name, in: newLines(f)}
 }
 
 func (r *jsonl) Total() int { return -1 }
@@ -51,13 +45,5 @@ func (r *jsonl) Next() (Row, error) {
 		row.Line = r.line
 		return row, nil
 	}
-	switch err := r.in.Err(); {
-	case err == nil:
-		return Row{}, io.EOF
-	case errors.Is(err, bufio.ErrTooLong):
-		return Row{}, fault.New(fault.InvalidArgument, "a line of more than %d bytes", MaxLine).
-			WithOp("read JSONL").WithSubject(at(r.name, r.line+1))
-	default:
-		return Row{}, fault.Wrap(fault.InvalidArgument, err, "").WithOp("read JSONL").WithSubject(at(r.name, r.line+1))
-	}
+	return Row{}, linesEnded(r.in, "read JSONL", r.name, r.line+1)
 }

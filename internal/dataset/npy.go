@@ -65,8 +65,12 @@ func npyFault(name, format string, args ...any) *fault.Error {
 // npyHeader reads up to the values and returns the literal.
 func npyHeader(name string, in io.Reader) (string, error) {
 	var head [len(npyMagic) + 2]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil || string(head[:len(npyMagic)]) != npyMagic {
-		return "", npyFault(name, "not a .npy file (it begins % x)", head[:len(npyMagic)])
+	read, err := io.ReadFull(in, head[:])
+	switch magic := head[:min(read, len(npyMagic))]; {
+	case !strings.HasPrefix(npyMagic, string(magic)):
+		return "", npyFault(name, "not a .npy file (it begins % x)", magic)
+	case err != nil:
+		return "", npyFault(name, "%s", headerProblem(read, err))
 	}
 	major, minor := head[len(npyMagic)], head[len(npyMagic)+1]
 	if major < 1 || major > 3 || minor != 0 {
@@ -78,7 +82,7 @@ func npyHeader(name string, in io.Reader) (string, error) {
 		size = 2
 	}
 	if _, err := io.ReadFull(in, length[:size]); err != nil {
-		return "", npyFault(name, "ends within its header")
+		return "", npyFault(name, "%s", headerProblem(len(head), err))
 	}
 	n := binary.LittleEndian.Uint32(length[:])
 	if n > npyMaxHeader {
@@ -86,7 +90,7 @@ func npyHeader(name string, in io.Reader) (string, error) {
 	}
 	text := make([]byte, n)
 	if _, err := io.ReadFull(in, text); err != nil {
-		return "", npyFault(name, "ends within its header")
+		return "", npyFault(name, "%s", headerProblem(len(head), err))
 	}
 	return string(text), nil
 }

@@ -35,6 +35,20 @@ func stem(path string, endings ...string) string {
 	return strings.ToValidUTF8(name[:min(len(name), maxStem)], "")
 }
 
+// ended says whether an error of io.ReadFull is the end of the file.
+func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// headerProblem says why a header could not be read, behind so many bytes of it.
+func headerProblem(read int, err error) string {
+	switch {
+	case !ended(err):
+		return err.Error()
+	case read == 0:
+		return "it is empty"
+	}
+	return "ends within its header"
+}
+
 func rowID(stem string, number int) string { return fmt.Sprintf("%s-%05d", stem, number) }
 
 // table reads entries of one size, as many as the file's header says, one at a time.
@@ -55,10 +69,10 @@ func (r *table) Next() (Row, error) {
 		return Row{}, r.end()
 	}
 	if _, err := io.ReadFull(r.in, r.entry); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if ended(err) {
 			return Row{}, r.fault("ends after %d of %d entries", r.next, r.rows)
 		}
-		return Row{}, r.fault("entry %d: %v", r.next, err)
+		return Row{}, r.fault("after %d of %d entries: %v", r.next, r.rows, err)
 	}
 	row := Row{Line: r.next + 1, ID: rowID(r.stem, r.next), Embedding: make([]float32, r.dim)}
 	if err := r.decode(row.Embedding, r.entry); err != nil {

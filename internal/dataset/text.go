@@ -3,7 +3,6 @@ package dataset
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -21,9 +20,7 @@ type textLines struct {
 // that is not UTF-8 is an error. ids names the rows by line, from 1, such as "diary-00017"; empty: they have no ids. name
 // stands in errors.
 func NewText(name, ids string, f io.Reader) Reader {
-	s := bufio.NewScanner(f)
-	s.Buffer(make([]byte, 0, 1<<16), MaxLine)
-	return &textLines{name: name, ids: ids, in: s}
+	return &textLines{name: name, ids: ids, in: newLines(f)}
 }
 
 // Total implements Reader.
@@ -49,12 +46,5 @@ func (r *textLines) Next() (Row, error) {
 		}
 		return row, nil
 	}
-	switch err := r.in.Err(); {
-	case err == nil:
-		return Row{}, io.EOF
-	case errors.Is(err, bufio.ErrTooLong):
-		return Row{}, fault.New(fault.InvalidArgument, "a line of more than %d bytes", MaxLine).WithOp("read text").WithSubject(at(r.name, r.line+1))
-	default:
-		return Row{}, fault.Wrap(fault.InvalidArgument, err, "").WithOp("read text").WithSubject(at(r.name, r.line+1))
-	}
+	return Row{}, linesEnded(r.in, "read text", r.name, r.line+1)
 }

@@ -75,10 +75,10 @@ func (r *vecs) Next() (Row, error) {
 }
 
 func (r *vecs) broken(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if ended(err) {
 		return r.fault("is cut off: the file ends within it")
 	}
-	return r.fault("cannot be read: %v", err)
+	return fault.New(fault.InvalidArgument, "after %d vectors: %v", r.next, err).WithOp(r.op).WithSubject(r.name)
 }
 
 func (r *vecs) fault(format string, args ...any) error {

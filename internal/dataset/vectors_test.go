@@ -100,15 +100,17 @@ func TestNPYRefusesWhatIsBroken(t *testing.T) {
 		in   []byte
 		want string
 	}{
-		"empty":           {nil, "not a .npy file"},
+		"empty":           {nil, "it is empty"},
 		"another format":  {[]byte("GIF89a and so on"), "not a .npy file (it begins 47 49 46"},
 		"version":         {append([]byte("\x93NUMPY\x09\x00"), good[8:]...), "of version 9.0"},
+		"cut in magic":    {good[:3], "ends within its header"},
+		"short, another":  {[]byte("GIF"), "not a .npy file (it begins 47 49 46)"},
 		"cut in length":   {good[:9], "ends within its header"},
 		"cut in header":   {good[:40], "ends within its header"},
 		"long header":     {[]byte("\x93NUMPY\x02\x00\xff\xff\xff\x7f"), "its header has 2147483647 bytes, more than 10000"},
 		"cut in a row":    {good[:len(good)-1], "ends after 1 of 2 entries"},
 		"too long":        {append(bytes.Clone(good), 0), "goes on after the 2 entries"},
-		"checksum":        {damaged, "after the last of 2 entries: gzip: invalid checksum"},
+		"checksum":        {damaged, "after the last of 2 entries: the compressed file is damaged: gzip: invalid checksum"},
 		"one dimension":   {shaped("<f4", "4,"), "an array of 1 dimensions, shape (4,)"},
 		"three":           {shaped("<f4", "1, 2, 2"), "an array of 3 dimensions"},
 		"wide":            {shaped("<f4", "1, 4097"), "rows of 4097 components"},
