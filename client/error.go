@@ -162,23 +162,39 @@ func (c *Client) describe(op string, err error) *Error {
 		e.Message = ce.Message()
 		e.readDetails(ce)
 	}
+	e.readTransport(c.address, err)
+	return e
+}
+
+// readTransport takes over what this side knows of why there is no answer, or none that is engram's. Some of it net/http
+// has no types for.
+func (e *Error) readTransport(address string, err error) {
+	says := func(text string) bool { return strings.Contains(err.Error(), text) }
 	switch dial, ok := errors.AsType[*net.OpError](err); {
 	case ok && dial.Op == "dial":
 		e.Code, e.Reason = connect.CodeUnavailable, reasons[ErrUnreachable]
-		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", c.address, dial.Err)
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no type for it
+		e.Message = fmt.Sprintf("cannot reach %s: %v (is the server running? start one with: engram serve)", address, dial.Err)
+	case says("http2: client connection lost"): // its pings had no answer
+		e.Code, e.Reason = connect.CodeUnavailable, reasons[ErrUnreachable]
+		e.Message = address + " does not answer"
+	case says("http2: frame too large"): // the begin of an answer in text, read as a frame's length
+		e.Code = connect.CodeInvalidArgument
+		e.Message = fmt.Sprintf("what answers at %s speaks no HTTP/2: is it engram? (check the address)", address)
+	case says("http2: client conn could not be established"): // of what speaks something else too, if it hangs up
+		e.Code = connect.CodeUnavailable
+		e.Message = fmt.Sprintf("%s ended the connection before it spoke HTTP/2: is it engram? (check the address)", address)
+	case says("server gave HTTP response to HTTPS client"):
 		e.Code = connect.CodeInvalidArgument // for ever, unless called otherwise
-		e.Message = fmt.Sprintf("what answers at %s speaks no TLS (write http://%s)", c.address, c.address)
+		e.Message = fmt.Sprintf("what answers at %s speaks no TLS (write http://%s)", address, address)
 	case errors.Is(err, context.DeadlineExceeded): // this side's own; a server's has no cause
 		e.Code = connect.CodeDeadlineExceeded
-		e.Message = fmt.Sprintf("no answer from %s in time", c.address)
+		e.Message = fmt.Sprintf("no answer from %s in time", address)
 	case errors.Is(err, context.Canceled):
 		e.Code = connect.CodeCanceled
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		e.Code = connect.CodeUnavailable
-		e.Message = c.address + " ended the stream"
+		e.Message = address + " ended the stream"
 	}
-	return e
 }
 
 // readDetails takes over what the server attached in google.rpc details.
@@ -214,6 +230,9 @@ const (
 	reasonTooLarge       = "MESSAGE_TOO_LARGE"
 	reasonAnswerTooLarge = "ANSWER_TOO_LARGE"
 )
+
+// reasonNoSpace marks that there is no space of the name that was asked for.
+const reasonNoSpace = "SPACE_NOT_FOUND"
 
 // reasonProtocol marks a server that broke the protocol; going on could lose or double observations.
 const reasonProtocol = "PROTOCOL_VIOLATION"

@@ -39,6 +39,7 @@ type flowServer struct {
 	window   uint64
 	overruns int
 	batches  int
+	deleted  bool // the space
 }
 
 func startFlowServer(t *testing.T) *flowServer {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// welcomeTimeout bounds the wait for the answer to Hello. A resume may wait for the publishing of what is durable.
+	// welcomeTimeout bounds the wait for the first frame of a stream. A resume may wait for the publishing of what is durable.
 	welcomeTimeout = 15 * time.Second
 	// silentHeartbeats is after how many heartbeats without a frame the peer counts as dead.
 	silentHeartbeats = 3
@@ -38,10 +38,7 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 	st := &stream{}
 	st.ctx, st.cancel = context.WithCancelCause(s.ctx)
 	unlink := context.AfterFunc(ctx, func() { st.cancel(context.Cause(ctx)) })
-	timer := time.AfterFunc(welcomeTimeout, func() {
-		st.cancel(&Error{Op: "open session", Code: connect.CodeUnavailable, Reason: reasons[ErrUnreachable], Message: fmt.Sprintf(
-			"%s did not answer within %v", s.client.address, welcomeTimeout)})
-	})
+	timer := s.client.unanswered("open session", st.cancel)
 	st.wire = s.dial(st.ctx) //nolint:contextcheck // a stream outlives the call that opens it
 	welcome, err := s.hello(st)
 	timer.Stop()
@@ -57,6 +54,14 @@ func (s *Session) attach(ctx context.Context) (*stream, *Error) {
 		return nil, failure
 	}
 	return st, nil
+}
+
+// unanswered cancels a stream when welcomeTimeout has passed, unless its timer is stopped before.
+func (c *Client) unanswered(op string, cancel context.CancelCauseFunc) *time.Timer {
+	return time.AfterFunc(welcomeTimeout, func() {
+		cancel(&Error{Op: op, Code: connect.CodeUnavailable, Reason: reasons[ErrUnreachable], Message: fmt.Sprintf(
+			"%s did not answer within %v", c.address, welcomeTimeout)})
+	})
 }
 
 // hello says Hello and waits for the Welcome.

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -192,6 +194,34 @@ func TestHTTPSWhereThereIsNone(t *testing.T) {
 	require.EqualError(t, err, "engram: recall: what answers at "+address+" speaks no TLS (write http://"+address+")")
 	_, err = c.Open(ctx, "notes", SessionOptions{})
 	assert.ErrorContains(t, err, "speaks no TLS")
+}
+
+// TestNoHTTP2AtAll: a server of something else is named as such, whether its answer or its end is met first.
+func TestNoHTTP2AtAll(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			_, _ = io.Copy(io.Discard, conn) // closing it at once may end the client's write first
+			_ = conn.Close()
+		}
+	})
+	defer served.Wait()
+	defer listener.Close()
+	address, ctx := listener.Addr().String(), deadline(t)
+	c := connectTo(t, address)
+	_, err = c.ListSpaces(ctx)
+	require.ErrorContains(t, err, "engram: list spaces: ")
+	require.ErrorContains(t, err, address)
+	require.ErrorContains(t, err, "HTTP/2: is it engram? (check the address)")
+	_, err = c.Open(ctx, "notes", SessionOptions{})
+	assert.ErrorContains(t, err, "HTTP/2: is it engram?")
 }
 
 func TestAnUnknownSessionIsATypedError(t *testing.T) {

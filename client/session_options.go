@@ -65,7 +65,8 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	// EventConnected: a stream serves the session. Sequence is the last committed number.
+	// EventConnected: a stream serves the session. Sequence is the last committed number; of a watch, the version that it
+	// begins after.
 	EventConnected EventKind = iota + 1
 	// EventDisconnected: the stream was lost, for Err. It is tried again After that long.
 	EventDisconnected
@@ -90,7 +91,7 @@ func (k EventKind) String() string {
 	return names[0]
 }
 
-// Event is something that happened to a session. Its kind says which fields are set.
+// Event is something that happened to a session, or to a watch. Its kind says which fields are set.
 type Event struct {
 	Kind     EventKind
 	Sequence uint64

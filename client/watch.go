@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -78,6 +80,9 @@ type WatchOptions struct {
 	// Kinds are NoticeStored, NoticeForgotten and NoticeQueue; none means all of them. NoticeStarted and NoticeLagged come
 	// anyway.
 	Kinds []NoticeKind
+	// OnEvent is told of EventConnected, each time that the server tells where it begins, and of EventDisconnected, each
+	// time that it is tried again; between notices, by the goroutine that takes them.
+	OnEvent func(Event)
 }
 
 // Watch yields what happens in a space, in version order, as soon as recalls find it, and never holds writers up. It goes
@@ -88,7 +93,7 @@ func (c *Client) Watch(ctx context.Context, space string, o WatchOptions) iter.S
 	return func(yield func(Notice, error) bool) {
 		w := &watcher{client: c, request: &engramv1.WatchRequest{
 			Space: space, FromVersion: o.From, FromStart: o.FromStart, Kinds: kindsToWire(o.Kinds),
-		}, yield: yield}
+		}, yield: yield, onEvent: o.OnEvent}
 		var pause backoff
 		for {
 			before := w.resume
@@ -96,7 +101,7 @@ func (c *Client) Watch(ctx context.Context, space string, o WatchOptions) iter.S
 			if w.left {
 				return
 			}
-			e := c.describe("watch", err)
+			e := w.ended(err)
 			if !w.started || final(e) || ctx.Err() != nil {
 				yield(Notice{}, e)
 				return
@@ -104,8 +109,10 @@ func (c *Client) Watch(ctx context.Context, space string, o WatchOptions) iter.S
 			if w.resume > before {
 				pause.reset()
 			}
+			delay := max(pause.next(), e.RetryAfter)
+			w.tell(Event{Kind: EventDisconnected, Err: e, After: delay})
 			select {
-			case <-time.After(max(pause.next(), e.RetryAfter)):
+			case <-time.After(delay):
 			case <-ctx.Done():
 			}
 		}
@@ -133,21 +140,49 @@ type watcher struct {
 	client  *Client
 	request *engramv1.WatchRequest // of the next stream
 	yield   func(Notice, error) bool
+	onEvent func(Event)
 	started bool   // something has been yielded
 	resume  uint64 // everything up to this version has been
 	left    bool   // the caller wants no more
 }
 
+// ended says why a stream ended. A space that was there, and is not, was deleted.
+func (w *watcher) ended(err error) *Error {
+	e := w.client.describe("watch", err)
+	if w.started && e.Reason == reasonNoSpace {
+		return e.because(fmt.Sprintf("the space %q has been deleted", w.request.GetSpace()))
+	}
+	return e
+}
+
+func (w *watcher) tell(e Event) {
+	if w.onEvent != nil {
+		w.onEvent(e)
+	}
+}
+
 // follow reads one stream to its end, and returns why it ended.
 func (w *watcher) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // the stream too, when the caller wants no more
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // the stream too, when the caller wants no more
+	silent := w.client.unanswered("watch", cancel)
+	defer silent.Stop()
+	err := w.read(ctx, silent)
+	if cause, ok := errors.AsType[*Error](context.Cause(ctx)); ok && err != nil {
+		return cause
+	}
+	return err
+}
+
+// read takes what a stream brings, and stops the timer with the first of it.
+func (w *watcher) read(ctx context.Context, silent *time.Timer) error {
 	stream, err := w.client.flow.Watch(ctx, connect.NewRequest(w.request))
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	for stream.Receive() {
+		silent.Stop()
 		if n, ok := w.notice(stream.Msg()); ok && !w.yield(n, nil) {
 			w.left = true
 			return nil
@@ -167,6 +202,7 @@ func (w *watcher) notice(m *engramv1.WatchResponse) (n Notice, ok bool) {
 		w.started = true
 		w.request.Incarnation = f.Started.GetIncarnation()
 		w.behind(f.Started.GetVersion())
+		w.tell(Event{Kind: EventConnected, Sequence: w.resume})
 		n = Notice{Kind: NoticeStarted, Version: w.resume}
 	case *engramv1.WatchResponse_Lagged_:
 		ok = true
