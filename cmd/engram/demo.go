@@ -90,12 +90,20 @@ func withServer(ctx context.Context, dir string, use func(ctx context.Context, a
 		return err
 	}
 	if err := server.Start(ctx); err != nil {
-		return err
+		return brokenOff(ctx, err)
 	}
-	useErr := use(ctx, server.Address())
+	useErr := brokenOff(ctx, use(ctx, server.Address()))
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return errors.Join(useErr, server.Stop(stopCtx))
+}
+
+// brokenOff is the end of a demo that Ctrl-C stopped, rather than what it was doing then.
+func brokenOff(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return &exitError{code: exitInterrupted, err: errors.New("interrupted before the demo was done")}
+	}
+	return err
 }
 
 func runDemo(ctx context.Context, env *environment, address string, rows []dataset.Row) (*demoReport, error) {
