@@ -26,20 +26,23 @@ type holdup struct {
 // event returns what there is to say about an event of the session; usually nothing.
 func (h *holdup) event(e client.Event, now time.Time) string {
 	switch e.Kind {
-	case client.EventDisconnected:
-		if h.lost {
-			return ""
-		}
-		h.lost = true
-		return "waiting: " + plain(e.Err) + "; trying again until it is back, and sending again what is not committed"
-	case client.EventConnected:
-		if !h.lost {
-			return ""
-		}
-		h.lost = false
-		return "connected again, going on"
 	case client.EventNacked:
 		return h.nacked(e, now)
+	default:
+		return h.connection(e, ", and sending again what is not committed")
+	}
+}
+
+// connection returns what there is to say of a connection that is lost, and what is done when it is back.
+func (h *holdup) connection(e client.Event, then string) string {
+	lost, back := e.Kind == client.EventDisconnected, e.Kind == client.EventConnected
+	switch {
+	case lost && !h.lost:
+		h.lost = true
+		return "waiting: " + plain(e.Err) + "; trying again until it is back" + then
+	case back && h.lost:
+		h.lost = false
+		return "connected again, going on"
 	}
 	return ""
 }

@@ -22,10 +22,17 @@ func TestALostConnectionIsToldOnce(t *testing.T) {
 	back := client.Event{Kind: client.EventConnected}
 	assert.Empty(t, h.event(back, noon), "the first connection is no news")
 	for range 2 {
-		assert.Contains(t, h.event(lost, noon), "waiting: session: cannot reach it; trying again")
+		assert.Equal(t, "waiting: session: cannot reach it; trying again until it is back, and sending again what is not committed", h.event(lost, noon))
 		assert.Empty(t, h.event(lost, noon))
 		assert.Equal(t, "connected again, going on", h.event(back, noon))
 	}
+}
+
+func TestALostWatchSendsNothingAgain(t *testing.T) {
+	var h holdup
+	lost := client.Event{Kind: client.EventDisconnected, Err: &client.Error{Op: "watch", Message: "cannot reach it"}}
+	assert.Equal(t, "waiting: watch: cannot reach it; trying again until it is back", h.connection(lost, ""))
+	assert.Equal(t, "connected again, going on", h.connection(client.Event{Kind: client.EventConnected}, ""))
 }
 
 func TestAFullDiskIsToldAtOnceAndOnce(t *testing.T) {

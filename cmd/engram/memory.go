@@ -49,7 +49,7 @@ func jsonMetadata(m map[string]any) map[string]any {
 
 // write is for people: a line a field, the content last and in full, indented where it has lines.
 func (m *memoryJSON) write(w io.Writer) {
-	fmt.Fprintln(w, printable(m.ID))
+	fmt.Fprintln(w, oneLine(m.ID))
 	line := func(name, value string) {
 		fmt.Fprintf(w, "  %-12s%s\n", name, strings.ReplaceAll(value, "\n", "\n              "))
 	}

@@ -32,7 +32,15 @@ func (p *printer) print(v any, human func(w io.Writer)) error {
 // legible spells control characters out, save the end of a line and the tab. Content is anybody's, and an escape sequence
 // in it would be an order to the reader's terminal.
 func legible(text string) string {
-	odd := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	return spelt(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' })
+}
+
+// oneLine spells out all that is not seen of a text, such as an id, that stands within a line.
+func oneLine(text string) string {
+	return spelt(text, func(r rune) bool { return !unicode.IsGraphic(r) })
+}
+
+func spelt(text string, odd func(rune) bool) string {
 	if strings.IndexFunc(text, odd) < 0 {
 		return text
 	}

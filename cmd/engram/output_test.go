@@ -77,7 +77,7 @@ func TestAMemoryInFull(t *testing.T) {
 	bare := newMemoryJSON(&client.Memory{ID: "r\nun", ReceivedAt: at})
 	text.Reset()
 	bare.write(&text)
-	assert.Equal(t, `"r\nun"`+"\n  version     0\n  received    2026-01-31T00:00:00.5Z\n  confidence  0\n", text.String())
+	assert.Equal(t, `r\u000aun`+"\n  version     0\n  received    2026-01-31T00:00:00.5Z\n  confidence  0\n", text.String())
 	b, err := json.Marshal(bare)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"memory_id":"r\nun","version":0,"confidence":0,"received_at":"2026-01-31T01:00:00.5+01:00","content":""}`, string(b))

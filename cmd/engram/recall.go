@@ -149,7 +149,7 @@ func printHits(w io.Writer, r *client.Recall) {
 	}
 	rows := make([][]string, len(r.Hits))
 	for i, h := range r.Hits {
-		rows[i] = []string{strconv.Itoa(i + 1), fmt.Sprintf("%.4f", h.Score), printable(h.ID), short(h.Content, 60), metadataCell(h.Metadata)}
+		rows[i] = []string{strconv.Itoa(i + 1), fmt.Sprintf("%.4f", h.Score), oneLine(h.ID), short(h.Content, 60), metadataCell(h.Metadata)}
 	}
 	table(w, []string{"#", "SCORE", "MEMORY", "CONTENT", "METADATA"}, rows)
 	if isLexical(r.Embedder) {

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -61,12 +60,20 @@ func (c *watchCommand) run(ctx context.Context) error {
 		return err
 	}
 	defer connection.Close()
+	var held holdup
+	o.OnEvent = func(e client.Event) {
+		if line := held.connection(e, ""); line != "" {
+			fmt.Fprintln(c.env.stderr, c.env.notice(line))
+		}
+	}
 	var last client.Notice
 	for n, err := range connection.Watch(ctx, c.space, o) {
 		switch {
 		case ctx.Err() != nil && last.Kind != 0:
 			fmt.Fprintln(c.env.stderr, c.env.notice(fmt.Sprintf("watched %q up to version %d; to go on: %s", c.space, last.Resume, c.goOn(last.Resume))))
 			return nil
+		case ctx.Err() != nil:
+			return &exitError{code: exitInterrupted, err: errors.New("interrupted before the watch began")}
 		case err != nil:
 			return err
 		}
@@ -128,14 +135,6 @@ func (c *watchCommand) print(n client.Notice) error {
 	return err
 }
 
-// printable quotes text of a client's that would move the cursor.
-func printable(text string) string {
-	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0 {
-		return text
-	}
-	return strconv.Quote(text)
-}
-
 // noticeLine renders a notice for a person.
 func noticeLine(space string, n client.Notice) string {
 	switch n.Kind {
@@ -149,7 +148,7 @@ func noticeLine(space string, n client.Notice) string {
 	const shown = 5
 	ids := make([]string, 0, shown+1)
 	for _, id := range n.IDs[:min(len(n.IDs), shown)] {
-		ids = append(ids, printable(id))
+		ids = append(ids, oneLine(id))
 	}
 	if more := len(n.IDs) - shown; more > 0 {
 		ids = append(ids, fmt.Sprintf("and %d more", more))

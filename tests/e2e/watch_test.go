@@ -54,7 +54,7 @@ func TestAWatchOutlivesTheServer(t *testing.T) {
 	require.Equal(t, "stored b", <-told)
 	require.Equal(t, "forgotten a", <-told)
 	require.NoError(t, s.client().DeleteSpace(ctx, "notes"))
-	require.ErrorContains(t, <-failed, "does not exist")
+	require.ErrorContains(t, <-failed, `the space "notes" has been deleted`)
 	require.Empty(t, told)
 	for n, err := range s.client().Watch(ctx, "notes", client.WatchOptions{}) {
 		require.Empty(t, n)
@@ -92,7 +92,7 @@ func TestWatchFromTheShell(t *testing.T) {
 		return out.String(), errs.String()
 	}
 	stdout, stderr := watch("forgotten", "--from", "0")
-	assert.Regexp(t, `watching "notes" after version 0; Ctrl-C ends it\n[0-9:.]+  stored +2  tea, "bad\\x1b\[2J"\n[0-9:.]+  forgotten +3  tea\n`, stdout)
+	assert.Regexp(t, `watching "notes" after version 0; Ctrl-C ends it\n[0-9:.]+  stored +2  tea, bad\\u001b\[2J\n[0-9:.]+  forgotten +3  tea\n`, stdout)
 	assert.Contains(t, stderr, "engram watch notes --address "+s.address+" --from 3")
 	stdout, stderr = watch("forgotten", "--from", "1", "--kind", "forgotten", "--json")
 	assert.Contains(t, stderr, "--json --kind forgotten --from 3")
@@ -120,4 +120,25 @@ func TestWatchFromTheShell(t *testing.T) {
 		assert.Equal(t, c.code, r.code, "%s: %s", name, r.stderr)
 		assert.Contains(t, r.stderr, c.want, name)
 	}
+}
+
+// TestAWatchSaysThatItWaits: while there is no server, and when there is one again.
+func TestAWatchSaysThatItWaits(t *testing.T) {
+	t.Parallel()
+	ctx, dir, address := within(t, time.Minute), t.TempDir(), freeAddress(t)
+	s := startAt(t, dir, address)
+	_, err := s.client().CreateSpace(ctx, client.Space{Name: "notes", Dimension: 2})
+	require.NoError(t, err)
+	var out, errs lockedBuffer
+	cmd := exec.Command(engram, "watch", "notes", "--address", address)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	require.NoError(t, cmd.Start())
+	waitUntil(ctx, t, "it watches", func() bool { return strings.Contains(out.String(), "watching") })
+	s.kill()
+	waitUntil(ctx, t, "it says that it waits", func() bool { return strings.Contains(errs.String(), "engram: waiting: watch: ") })
+	startAt(t, dir, address)
+	waitUntil(ctx, t, "it says that it goes on", func() bool { return strings.Contains(errs.String(), "engram: connected again, going on\n") })
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait(), errs.String())
+	assert.Equal(t, 3, strings.Count(errs.String(), "\n"), errs.String())
 }
