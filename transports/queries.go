@@ -96,11 +96,9 @@ func afterPage(space memory.Space, token string) (memory.Version, error) {
 	return memory.Version(v), nil
 }
 
-// requireSpace says how to get a space that does not exist.
 func (s *Server) requireSpace(name string) error {
 	if _, ok := s.Journal.Get().Space(name); !ok {
-		return fault.New(fault.NotFound, "space %q does not exist", name).WithField("space").
-			WithReason("SPACE_NOT_FOUND").WithHint("the first observation makes it, and so does CreateSpace")
+		return memory.NoSpace().WithSubject(fmt.Sprintf("space %q", name))
 	}
 	return nil
 }

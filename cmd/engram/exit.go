@@ -59,7 +59,7 @@ func report(err error, asJSON bool, stderr io.Writer) int {
 	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
 		return code
 	}
-	text := plain(err)
+	text := inShell(err)
 	if code == exitInterrupted && !strings.HasPrefix(text, "interrupted") {
 		text = "interrupted: " + text
 	}

@@ -34,6 +34,9 @@ func newRecallCommand(env *environment) *cobra.Command {
 		Example: "  engram recall diary --text 'green tea'\n  engram recall notes --vector '[1, 0, 0, 0]'\n  engram recall faces --like photo-17 --limit 3",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
+			if err := f.check(a[0], cmd.Flags().Changed); err != nil {
+				return err
+			}
 			return recall(cmd.Context(), env, a[0], &f, cmd.Flags().Changed("min-score"))
 		},
 	}
@@ -47,29 +50,30 @@ func newRecallCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
-func (f *recallFlags) check(space string) error {
+func (f *recallFlags) check(space string, given func(flag string) bool) error {
 	if err := checkSpace(space); err != nil {
 		return err
 	}
 	if f.limit < 1 {
 		return usageError("--limit %d: give a number from 1 to 10000", f.limit)
 	}
-	given := 0
-	for _, query := range []string{f.vector, f.like, f.text} {
-		if query != "" {
-			given++
+	queries := 0
+	for _, q := range []struct{ flag, value string }{{"vector", f.vector}, {"like", f.like}, {"text", f.text}} {
+		if !given(q.flag) {
+			continue
 		}
+		if strings.TrimSpace(q.value) == "" {
+			return usageError("--%s: there is nothing in it", q.flag)
+		}
+		queries++
 	}
-	if given != 1 {
+	if queries != 1 {
 		return usageError("give one of --text, --vector and --like (see: engram recall --help)")
 	}
 	return nil
 }
 
 func recall(ctx context.Context, env *environment, space string, f *recallFlags, bounded bool) error {
-	if err := f.check(space); err != nil {
-		return err
-	}
 	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
 		start := time.Now()
 		answer, err := f.ask(ctx, env, c, space, bounded)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/engram-stream/engram/client"
 	"github.com/engram-stream/engram/internal/app"
@@ -85,16 +86,56 @@ func newRootCommand(env *environment) *cobra.Command {
 			}
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "machine-readable output")
 	root.AddCommand(
 		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env), newGetCommand(env), newForgetCommand(env),
 		newSpacesCommand(env), newSessionsCommand(env), newWatchCommand(env), newValidateCommand(env), newGraphCommand(env),
 		newConfigCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)
+	addHelp(root)
 	return root
+}
+
+// addHelp makes the command help refuse a topic that it does not know; cobra's own prints another one's page.
+func addHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		panic(fmt.Sprintf("cobra has no help: %v", err))
+	}
+	help.Run = nil
+	help.RunE = func(_ *cobra.Command, topic []string) error {
+		cmd, rest, err := root.Find(topic)
+		if err != nil {
+			return usageError("%w", err)
+		}
+		if len(rest) > 0 && cmd.HasSubCommands() {
+			return unknownCommand(cmd, rest[0])
+		}
+		cmd.InitDefaultHelpFlag()
+		return cmd.Help()
+	}
+}
+
+// flagError says what is wrong with a flag. One that a command with others below it does not know was meant for the one
+// of them whose name was misspelt.
+func flagError(cmd *cobra.Command, err error) error {
+	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
+		return unknownCommand(cmd, cmd.Flags().Arg(0))
+	}
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if want, known := flagWants[bad.GetFlag().Value.Type()]; known {
+			return usageError("--%s %q: give %s", bad.GetFlag().Name, bad.GetValue(), want)
+		}
+	}
+	return usageError("%w (see: %s --help)", err, cmd.CommandPath())
+}
+
+// flagWants says what a flag of a type takes, where the library's own words would be those of Go's parser.
+var flagWants = map[string]string{
+	"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of 0 or more", "float32": "a number",
+	"duration": "a time such as 10s", "bool": "true or false",
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -24,7 +24,7 @@ func (s *Service) Feed(space string) (memory.Feed, error) {
 	}
 	sp := sv.waitable(space)
 	if sp == nil {
-		return nil, inSpace(errNoSpace(), "watch", space)
+		return nil, inSpace(memory.NoSpace(), "watch", space)
 	}
 	return newFeed(sp, sv.index.journal), nil
 }
@@ -59,7 +59,7 @@ func (f *feed) Read(at memory.Cursor, wanted func(memory.EventKind) bool) ([]mem
 	case v.fault != nil:
 		return nil, at, inSpace(v.fault, "watch", f.space.name)
 	case f.space.dropped.Load():
-		return nil, at, inSpace(errNoSpace(), "watch", f.space.name)
+		return nil, at, inSpace(memory.NoSpace(), "watch", f.space.name)
 	case v.tier == nil || at.Version >= v.version:
 		at.Version = max(at.Version, v.version)
 		return nil, at, nil

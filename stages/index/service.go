@@ -134,7 +134,7 @@ func (s *Service) WaitPublished(ctx context.Context, space string, v memory.Vers
 	if _, err := sv.view(space); err != nil {
 		return inSpace(err, "wait for publication", space)
 	}
-	err = errNoSpace()
+	err = memory.NoSpace()
 	if sp := sv.waitable(space); sp != nil {
 		err = sp.wait(ctx, v)
 	}
@@ -197,14 +197,9 @@ func (sv *server) view(space string) (*view, error) {
 		return v, nil
 	}
 	if _, ok := sv.index.journal.Space(space); !ok {
-		return nil, errNoSpace()
+		return nil, memory.NoSpace()
 	}
 	return &view{}, nil
-}
-
-func errNoSpace() *fault.Error {
-	return fault.New(fault.NotFound, "it does not exist").WithField("space").WithReason("SPACE_NOT_FOUND").
-		WithHint("the first observation makes a space, as does CreateSpace; ListSpaces shows what there is")
 }
 
 // each looks up ids at one view, until visit returns an error.

@@ -78,7 +78,7 @@ func (sp *space) wait(ctx context.Context, v memory.Version) error {
 			return nil
 		}
 		if sp.dropped.Load() {
-			return errNoSpace()
+			return memory.NoSpace()
 		}
 		select {
 		case <-woken:

@@ -60,8 +60,7 @@ func (s *Store) deleteSpace(room *log.Reservation, name string) (deletion, error
 	sp := s.state.spaces[name]
 	switch {
 	case sp == nil:
-		return deletion{}, fault.New(fault.NotFound, "it does not exist").WithOp("delete space").WithSubject(subject(name)).
-			WithField("name").WithReason("SPACE_NOT_FOUND").WithHint("ListSpaces shows what there is")
+		return deletion{}, memory.NoSpace().WithOp("delete space").WithSubject(subject(name)).WithField("name")
 	case sp.deleting:
 		return deletion{other: sp.last}, nil
 	}
