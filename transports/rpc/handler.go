@@ -63,7 +63,7 @@ func (s *Source) Handler(o Options) http.Handler {
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, shared...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, shared...))
 	mux.Handle(grpchealth.NewHandler(o.Health, shared...))
-	return withControl(onlyProtocols(s.config.Protocols, limitMessages(o.Limits.MessageBytes, mux)))
+	return withControl(onlyPaths(mux, onlyProtocols(s.config.Protocols, limitMessages(o.Limits.MessageBytes, mux))))
 }
 
 // interceptors are in the order in which a call meets them.
