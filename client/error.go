@@ -182,7 +182,7 @@ func (e *Error) readTransport(address string, err error) {
 		e.Message = fmt.Sprintf("what answers at %s speaks no HTTP/2: is it engram? (check the address)", address)
 	case says("http2: client conn could not be established"): // of what speaks something else too, if it hangs up
 		e.Code = connect.CodeUnavailable
-		e.Message = fmt.Sprintf("%s ended the connection before it spoke HTTP/2: is it engram? (check the address)", address)
+		e.Message = address + " ended the connection before it spoke HTTP/2: is it engram? (check the address)"
 	case says("server gave HTTP response to HTTPS client"):
 		e.Code = connect.CodeInvalidArgument // for ever, unless called otherwise
 		e.Message = fmt.Sprintf("what answers at %s speaks no TLS (write http://%s)", address, address)

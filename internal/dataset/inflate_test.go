@@ -31,7 +31,7 @@ func readFile(t *testing.T, name string, data []byte) (rows []dataset.Row, opene
 // samples are files of each kind with two rows of numbers that hardly pack.
 func samples() map[string][]byte {
 	var numbers [2 * 512]float32
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // any numbers will do
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range numbers {
 		numbers[i] = random.Float32()
 	}
