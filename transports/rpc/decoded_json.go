@@ -19,6 +19,10 @@ func (j *jsonText) value(f *field) {
 	if f == nil {
 		f = unknownField
 	}
+	plain := f.each
+	if f.of != nil { // a time or a duration is a string
+		plain = f.of.bytes
+	}
 	switch j.peek() {
 	case '{':
 		of := f.of
@@ -35,10 +39,10 @@ func (j *jsonText) value(f *field) {
 			j.tally.leave()
 		}
 	case '"':
-		j.tally.left -= f.each
+		j.tally.left -= plain
 		j.text()
 	default:
-		j.tally.left -= f.each
+		j.tally.left -= plain
 		j.literal()
 	}
 }
