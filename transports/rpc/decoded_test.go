@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,8 +21,8 @@ const testLimit = 1 << 18 // of a message on the wire
 
 // wrapped puts bytes into nested fields, the last the innermost.
 func wrapped(inner []byte, fields ...protowire.Number) []byte {
-	for i := len(fields) - 1; i >= 0; i-- {
-		inner = protowire.AppendBytes(protowire.AppendTag(nil, fields[i], protowire.BytesType), inner)
+	for _, field := range slices.Backward(fields) {
+		inner = protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), inner)
 	}
 	return inner
 }
