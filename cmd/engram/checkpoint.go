@@ -37,6 +37,7 @@ type checkpoint struct {
 	saved time.Time
 	state checkpointState
 	found bool // an earlier run left it
+	fresh bool // there was none
 }
 
 type checkpointState struct {
@@ -101,6 +102,7 @@ func openCheckpoint(path, space, file string, input inputIdentity, restart bool)
 	state, err := readCheckpoint(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		fresh.fresh = true
 		return fresh, nil
 	case err != nil:
 		return nil, usageError("%s: no place to keep how far %s is sent: %w; name another with --resume", path, file, err)
@@ -152,10 +154,17 @@ func (c *checkpoint) lost() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && state.Ticket.SessionID != c.state.Ticket.SessionID
 }
 
-// save writes the file as a whole or not at all. What was written once and is lost stays as it is.
+// save writes the file as a whole or not at all. What was written once and is lost stays as it is. A run that begins anew
+// where there is none makes it, and fails with fs.ErrExist where another has just done so.
 func (c *checkpoint) save() (err error) {
-	if !c.saved.IsZero() && c.lost() {
-		return nil
+	put := os.Rename
+	switch {
+	case !c.saved.IsZero():
+		if c.lost() {
+			return nil
+		}
+	case c.fresh:
+		put = link
 	}
 	c.saved = time.Now()
 	f, err := os.CreateTemp(filepath.Dir(c.path), filepath.Base(c.path)+".*") // which makes it readable for its owner alone
@@ -172,11 +181,26 @@ func (c *checkpoint) save() (err error) {
 	if err := errors.Join(e.Encode(&c.state), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), c.path)
+	return put(f.Name(), c.path)
 }
 
-// remove ends it: there is nothing to go on with.
+// link is a rename that does not replace, where the file system can do that.
+func link(from, to string) error {
+	err := os.Link(from, to)
+	switch {
+	case err == nil:
+		return os.Remove(from)
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+// remove ends it: there is nothing to go on with. That of another run stays.
 func (c *checkpoint) remove() error {
+	if c.lost() {
+		return nil
+	}
 	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the input is done, but %s stays: %w", c.path, err)
 	}

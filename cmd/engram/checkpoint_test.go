@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,6 +94,33 @@ func TestACheckpointOfSomethingElseIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "of version 9, and this engram reads 1; send it again from its first row with --restart")
 	_, err = openCheckpoint(path, "notes", file, identity, true)
 	require.NoError(t, err)
+}
+
+// TestTwoRunsThatBeginAtOnce: only one of them does, and neither removes what is the other's.
+func TestTwoRunsThatBeginAtOnce(t *testing.T) {
+	file, identity := input(t, "rows")
+	path := file + checkpointSuffix
+	one, err := openCheckpoint(path, "notes", file, identity, false)
+	require.NoError(t, err)
+	two, err := openCheckpoint(path, "notes", file, identity, false)
+	require.NoError(t, err)
+	one.state.Ticket.SessionID, two.state.Ticket.SessionID = "s1", "s2"
+	require.NoError(t, one.save())
+	require.ErrorIs(t, two.save(), fs.ErrExist)
+	require.NoError(t, two.remove())
+	require.FileExists(t, path)
+
+	anew, err := openCheckpoint(path, "notes", file, identity, true)
+	require.NoError(t, err)
+	anew.state.Ticket.SessionID = "s3"
+	require.NoError(t, anew.save(), "--restart takes the place")
+	require.NoError(t, one.remove())
+	require.FileExists(t, path)
+	require.NoError(t, anew.remove())
+	assert.NoFileExists(t, path)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
 }
 
 // TestWhatIsNoCheckpointIsLeftAlone: it would be overwritten, and removed at the end.

@@ -101,7 +101,7 @@ func (f *feed) read(ctx context.Context, rows chan<- readRow) {
 			continue
 		}
 		if errors.Is(err, io.EOF) && passed < f.skip {
-			err = &shortInput{fmt.Errorf("%s: it ends after row %d, and %s of it are stored: it is not what was begun with", f.name(), passed, plural(f.skip, "row"))}
+			err = &shortInput{fmt.Errorf("%s: it ends after row %d, and %s were to be passed over: is it what was begun with?", f.name(), passed, plural(f.skip, "row"))}
 		}
 		select {
 		case rows <- readRow{row: row, consumed: f.input.Consumed(), err: err}:

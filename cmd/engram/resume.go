@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,7 +107,7 @@ func (f *feed) open(ctx context.Context, c *client.Client, space string) error {
 	}
 	session, err := c.Open(ctx, space, options)
 	switch {
-	case resuming && errors.Is(err, client.ErrSessionExpired) && f.kept.state.Complete:
+	case resuming && errors.Is(err, client.ErrSessionExpired) && f.kept.state.Complete && f.stored(ctx, c, space):
 		f.skip, f.before = f.kept.state.Skipped+f.kept.state.Ticket.Committed, f.kept.state.Rejected
 		return errors.Join(errAllSent, f.kept.remove())
 	case resuming && errors.Is(err, client.ErrSessionExpired):
@@ -119,6 +121,17 @@ func (f *feed) open(ctx context.Context, c *client.Client, space string) error {
 	}
 	f.begin(session)
 	return nil
+}
+
+// stored reports whether a space has what the run before has committed to it: it may have been deleted since, or be another
+// server's.
+func (f *feed) stored(ctx context.Context, c *client.Client, space string) bool {
+	spaces, err := c.ListSpaces(ctx)
+	if err != nil {
+		return false
+	}
+	i := slices.IndexFunc(spaces, func(s client.Space) bool { return s.Name == space })
+	return i >= 0 && spaces[i].Version >= f.kept.state.Ticket.Committed-f.kept.state.Rejected
 }
 
 // begin takes over what the session's server has of the input.
@@ -144,8 +157,13 @@ func (f *feed) keepFirst(flags *observeFlags) error {
 		return nil
 	}
 	err := f.kept.save()
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, fs.ErrExist):
+		path := f.kept.path
+		f.kept = nil
+		return usageError("%s: another run has just begun with this file; wait for it, or name another place with --resume", path)
 	}
 	f.kept = nil
 	if flags.resume != "" {
@@ -194,7 +212,7 @@ func (f *feed) end(ctx context.Context, err error) error {
 	if _, rejected := errors.AsType[*client.RejectedError](closeErr); err == nil && !rejected {
 		err = closeErr
 	}
-	if f.kept == nil || errors.Is(err, client.ErrFenced) { // then it is another run's
+	if f.kept == nil || errors.Is(err, client.ErrFenced) || errors.Is(closeErr, client.ErrFenced) { // then it is another run's
 		return err
 	}
 	if err == nil || badInput {
@@ -207,24 +225,28 @@ func (f *feed) end(ctx context.Context, err error) error {
 func (f *feed) next(flags *observeFlags, err error) string {
 	_, badInput := errors.AsType[*inputError](err)
 	_, short := errors.AsType[*shortInput](err)
+	kept := f.kept != nil && !f.kept.lost()
 	sent := flags.skip + f.session.Committed()
 	if f.kept != nil {
 		sent = f.kept.state.Skipped + f.session.Committed()
 	}
 	again := strings.Join(flags.again, " ")
 	skip := fmt.Sprintf("%s --skip %d", again, sent)
+	if badInput && f.session.Stats().Buffered > 0 {
+		return "mend that row, and go on behind these with: " + skip + "; what was not confirmed may be stored, and a row without an id then twice"
+	}
 	switch {
 	case short, errors.Is(err, client.ErrFenced):
 		return ""
-	case errors.Is(err, client.ErrSessionExpired) && f.kept != nil:
+	case errors.Is(err, client.ErrSessionExpired) && kept:
 		return behindTheGone(sent, "--restart ")
-	case sent == 0 && (badInput || f.kept == nil): // there is nothing to pass over
+	case sent == 0 && (badInput || !kept): // there is nothing to pass over
 		return ""
 	case errors.Is(err, client.ErrSessionExpired):
 		return behindTheGone(sent, "")
 	case badInput:
 		return "mend that row, and go on behind these with: " + skip
-	case f.kept != nil:
+	case kept:
 		return "to go on: " + again
 	}
 	return "to go on: " + skip

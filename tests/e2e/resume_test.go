@@ -296,7 +296,7 @@ func TestObserveSkips(t *testing.T) {
 	assert.Equal(t, observed{Skipped: 2, Committed: 1}, report(t, r))
 	r = command(t, rows, "observe", "notes", "-", "--address", s.address, "--skip", "4")
 	assert.Equal(t, 1, r.code)
-	assert.Contains(t, r.stderr, "stdin: it ends after row 3, and 4 rows of it are stored")
+	assert.Contains(t, r.stderr, "stdin: it ends after row 3, and 4 rows were to be passed over")
 	for _, args := range [][]string{{rowsFile(t), "--resume", ""}, {"-", "--restart"}, {"-", "--resume", "x"}} {
 		r = command(t, rows, append([]string{"observe", "notes", "--address", s.address}, args...)...)
 		assert.Equal(t, 2, r.code, r.stderr)
@@ -359,6 +359,9 @@ func TestTheLastAnswerIsLost(t *testing.T) {
 	require.Contains(t, r.stderr, "to go on: ")
 	require.FileExists(t, file+".engram")
 
+	r = command(t, "", "observe", "notes", file, "--address", freshServer(t).address)
+	assert.Equal(t, 1, r.code, "that is not the server that has it")
+	assert.Contains(t, r.stderr, "with --restart --skip 3 sends what follows")
 	r = command(t, "", "observe", "notes", file, "--address", s.address, "--json")
 	assert.Equal(t, 4, r.code, "a row was rejected: %s", r.stderr)
 	assert.Equal(t, observed{Skipped: 3, RejectedBefore: 1}, report(t, r))
@@ -366,4 +369,31 @@ func TestTheLastAnswerIsLost(t *testing.T) {
 	spaces, err := s.client().ListSpaces(within(t, time.Minute))
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, spaces[0].Memories)
+}
+
+// TestACheckpointThatIsTakenAway: the command says how to go on without it.
+func TestACheckpointThatIsTakenAway(t *testing.T) {
+	t.Parallel()
+	file := rowsFile(t)
+	s := startLimitedAt(t, t.TempDir(), freeAddress(t), 100)
+	o := observeFile(t, file, "--address", s.address)
+	waitUntil(within(t, time.Minute), t, "the disk is full", func() bool { return strings.Contains(o.stderr.String(), "waiting: ") })
+	require.NoError(t, os.Remove(file+".engram"))
+	require.NoError(t, o.cmd.Process.Signal(os.Interrupt))
+	require.Equal(t, 130, o.awaitEnd(t), o.stderr.String())
+	assert.Regexp(t, `to go on: .* --skip [1-9]\d*\n`, o.stderr.String())
+	assert.NoFileExists(t, file+".engram")
+}
+
+// TestABadRowBehindWhatIsNotConfirmed: it may be stored, so that the command cannot say to send it again without a word.
+func TestABadRowBehindWhatIsNotConfirmed(t *testing.T) {
+	t.Parallel()
+	s := freshServer(t)
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte("{\"content\":\"the first\",\"embedding\":[1,1]}\n{\"content\": oops}\n"), 0o600))
+	o := observeFile(t, file, "--address", deafTo(t, s.address, []byte("the first")))
+	waitUntil(within(t, time.Minute), t, "it is stored", func() bool { return s.stats().GetAccepted() == 1 })
+	require.NoError(t, o.cmd.Process.Signal(os.Interrupt))
+	o.awaitEnd(t)
+	assert.Regexp(t, `1 more not confirmed; mend that row, and go on behind these with: .* --skip 0; what was not confirmed may be stored`, o.stderr.String())
 }

@@ -37,7 +37,7 @@ func (c protobuf) Unmarshal(data []byte, message any) error {
 	if err := checkDecoded(m, data, c.limit, countWire); err != nil {
 		return err
 	}
-	if err := proto.Unmarshal(data, m); err != nil {
+	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(data, m); err != nil {
 		return fmt.Errorf("%d bytes are no %s in protobuf: %s", len(data), m.ProtoReflect().Descriptor().FullName(), plainReason(err))
 	}
 	return nil
@@ -87,7 +87,7 @@ func (c strictJSON) Unmarshal(text []byte, message any) error {
 	if err := checkDecoded(m, text, c.limit, countJSON); err != nil {
 		return err
 	}
-	if err := protojson.Unmarshal(text, m); err != nil {
+	if err := (protojson.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(text, m); err != nil {
 		return fmt.Errorf("JSON: %s", plainReason(err))
 	}
 	return nil

@@ -16,26 +16,31 @@ import (
 const (
 	// decodedFactor is how many times the limit a message may take once it is decoded.
 	decodedFactor = 4
-	// minDecoded lets the most observations of a call pass where the limit is small, in bytes.
+	// minDecoded lets a thousand plain observations pass where the limit is small, in bytes.
 	minDecoded = 1 << 20
 	// maxGrowth is more than any byte on the wire can become: what is too small to matter is not looked at.
 	maxGrowth = 256
 	// maxDepth is how deep messages may be nested, as in other languages' libraries.
 	maxDepth = 100
 
-	pointerBytes = 16 // a pointer in a slice that grows by doubling
-	stringBytes  = 32 // a string in such a slice
-	entryBytes   = 64 // an entry of a map
-	choiceBytes  = 24 // what stands in a oneof
+	pointerBytes = 16  // a pointer in a slice that grows by doubling
+	stringBytes  = 32  // a string in such a slice
+	entryBytes   = 64  // an entry of a map
+	mapBytes     = 256 // a map, with room for its first entries
+	choiceBytes  = 24  // what stands in a oneof
+	ownBytes     = 16  // the least that is allocated for a string of its own
 )
 
 // shape is what is to be known of a message type: what one takes, and what its fields hold.
 type shape struct {
 	bytes  int64
-	fields map[protowire.Number]*field
-	byName map[string]*field // in JSON, and as the schema spells it
-	values *field            // of an entry of a map, which in JSON is a member of an object; else nil
+	fields [maxNumber + 1]*field // by their numbers
+	byName map[string]*field     // in JSON, and as the schema spells it
+	values *field                // of an entry of a map, which in JSON is a member of an object; else nil
 }
+
+// maxNumber is more than any number of a field in the schema.
+const maxNumber = 31
 
 // field is one of a message's. What it takes beside its bytes on the wire: of is for messages, each for others.
 type field struct {
@@ -62,7 +67,7 @@ func newShape(d protoreflect.MessageDescriptor, made map[protoreflect.FullName]*
 	if s := made[d.FullName()]; s != nil {
 		return s
 	}
-	s := &shape{fields: map[protowire.Number]*field{}, byName: map[string]*field{}, bytes: messageBytes(d)}
+	s := &shape{byName: map[string]*field{}, bytes: messageBytes(d)}
 	made[d.FullName()] = s
 	for i := range d.Fields().Len() {
 		fd := d.Fields().Get(i)
@@ -78,6 +83,15 @@ func newShape(d protoreflect.MessageDescriptor, made map[protoreflect.FullName]*
 		}
 		if d.IsMapEntry() && fd == d.Fields().ByNumber(2) {
 			s.values = f
+			if f.of != nil { // the entry has one in any case
+				value := *f.of
+				s.bytes += value.bytes
+				value.bytes = 0
+				f.of = &value
+			}
+		}
+		if fd.Number() > maxNumber {
+			panic(fmt.Sprintf("rpc: field %s has a number over %d", fd.FullName(), maxNumber))
 		}
 		s.fields[fd.Number()], s.byName[fd.JSONName()], s.byName[string(fd.Name())] = f, f, f
 	}
@@ -110,19 +124,16 @@ func messageBytes(d protoreflect.MessageDescriptor) int64 {
 // decodedLimit returns what a message may take when wire bytes of a message may be limit.
 func decodedLimit(limit int) int64 { return max(decodedFactor*int64(limit), minDecoded) }
 
-// checkDecoded refuses a message that would take more than its limit allows, or is nested too deep. What is malformed
-// passes: whoever decodes it says so better.
+// checkDecoded refuses a message that would take more than its limit allows. What is malformed, or nested too deep, passes:
+// whoever decodes it says so better.
 func checkDecoded(m proto.Message, data []byte, limit int, count func(*shape, []byte, *tally)) error {
 	most := decodedLimit(limit)
 	if int64(len(data))*maxGrowth <= most {
 		return nil
 	}
-	t := &tally{left: most - int64(len(data))}
+	t := &tally{left: most}
 	count(shapeOf(m), data, t)
-	switch {
-	case t.tooDeep:
-		return fmt.Errorf("messages are nested more than %d deep", maxDepth)
-	case t.left < 0:
+	if t.left < 0 {
 		return fmt.Errorf("the message has so many parts that it would take more than %d bytes once it is decoded, from %d; send less in a message", most, len(data))
 	}
 	return nil
@@ -152,36 +163,55 @@ func (t *tally) enter(bytes int64) bool {
 
 func (t *tally) leave() { t.depth-- }
 
-// countWire counts a message in protobuf's binary form.
+// countWire counts a message in protobuf's binary form. What its fields hold takes about its bytes on the wire.
 func countWire(s *shape, data []byte, t *tally) {
+	t.left -= int64(len(data))
+	s.countWire(data, t)
+}
+
+func (s *shape) countWire(data []byte, t *tally) {
 	if !t.enter(s.bytes) {
 		return
 	}
 	defer t.leave()
+	mapped := false
 	for len(data) > 0 && !t.over() {
 		number, kind, n := protowire.ConsumeTag(data)
 		if n < 0 {
 			return
 		}
 		data = data[n:]
-		size := protowire.ConsumeFieldValue(number, kind, data)
-		if size < 0 {
+		var f *field
+		if number <= maxNumber {
+			f = s.fields[number]
+		}
+		if kind != protowire.BytesType {
+			n = protowire.ConsumeFieldValue(number, kind, data)
+			if n < 0 {
+				return
+			}
+			if f != nil {
+				t.left -= f.each
+			}
+			data = data[n:]
+			continue
+		}
+		inner, n := protowire.ConsumeBytes(data)
+		if n < 0 {
 			return
 		}
-		f := s.fields[number]
+		data = data[n:]
 		switch {
-		case f == nil:
-			t.left -= int64(n + size) // kept as it is, in a slice that grows by doubling
-		case kind != protowire.BytesType:
-			t.left -= f.each
+		case f == nil: // kept as it is, in a slice that grows by doubling
+			t.left -= int64(n)
+		case f.of == nil:
+			t.left -= ownBytes + f.each + f.byte*int64(len(inner))
 		default:
-			inner, _ := protowire.ConsumeBytes(data)
-			if f.of != nil {
-				countWire(f.of, inner, t)
-			} else {
-				t.left -= f.each + f.byte*int64(len(inner))
+			if f.of.values != nil && !mapped {
+				mapped = true
+				t.left -= mapBytes
 			}
+			f.of.countWire(inner, t)
 		}
-		data = data[size:]
 	}
 }

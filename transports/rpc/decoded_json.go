@@ -1,7 +1,14 @@
 package rpc
 
-// unknownField and unknownShape stand for what the schema does not know, which ends the decoding where it comes.
-var unknownField, unknownShape = &field{}, &shape{}
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+)
+
+// unknownField and unknownShape stand for what is not known to be in the schema. It ends the decoding where it comes; should
+// it not, it counts for more than anything would that is.
+var unknownField, unknownShape = &field{each: maxGrowth}, &shape{bytes: maxGrowth}
 
 // countJSON counts a message in JSON.
 func countJSON(s *shape, text []byte, t *tally) {
@@ -29,18 +36,21 @@ func (j *jsonText) value(f *field) {
 		if of == nil {
 			of = unknownShape
 		}
-		if j.tally.enter(of.bytes) {
+		bytes := of.bytes
+		if of.values != nil { // a map, whose members are entries
+			bytes = mapBytes
+		}
+		if j.tally.enter(bytes) {
 			j.members(of)
 			j.tally.leave()
 		}
 	case '[':
-		if j.tally.enter(f.each) {
+		if j.tally.enter(f.each + ownBytes) {
 			j.elements(f)
 			j.tally.leave()
 		}
 	case '"':
-		j.tally.left -= plain
-		j.text()
+		j.tally.left -= plain + ownBytes + int64(len(j.text()))
 	default:
 		j.tally.left -= plain
 		j.literal()
@@ -53,7 +63,7 @@ func (j *jsonText) members(of *shape) {
 	for !j.tally.over() {
 		switch j.peek() {
 		case '"':
-			name := j.text()
+			name := unescaped(j.text())
 			if j.peek() == ':' {
 				j.rest = j.rest[1:]
 			}
@@ -61,7 +71,7 @@ func (j *jsonText) members(of *shape) {
 				j.value(of.byName[string(name)])
 				break
 			}
-			j.tally.left -= of.bytes
+			j.tally.left -= of.bytes + ownBytes + int64(len(name))
 			j.value(of.values)
 		case '}':
 			j.rest = j.rest[1:]
@@ -122,6 +132,18 @@ func (j *jsonText) text() []byte {
 	}
 	j.rest = nil
 	return nil
+}
+
+// unescaped returns a name as it is decoded; one that no schema knows where that is not possible.
+func unescaped(name []byte) []byte {
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
+	}
+	var text string
+	if err := json.Unmarshal(slices.Concat([]byte{'"'}, name, []byte{'"'}), &text); err != nil {
+		return nil
+	}
+	return []byte(text)
 }
 
 // literal passes over a number or a word.
