@@ -50,7 +50,7 @@ func onlyPaths(mux *http.ServeMux, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		case r.Method != http.MethodGet || !asks:
 			w.Header().Set("Allow", allowed(asks))
-			http.Error(w, "this call is made with POST; with curl: -H 'content-type: application/json' -d '{}'", http.StatusMethodNotAllowed)
+			http.Error(w, "this call is made with POST; with curl: -H 'content-type: application/json' -d '{}', and for a stream as docs/protocol says", http.StatusMethodNotAllowed)
 		case !slices.Contains(getEncodings, r.URL.Query().Get("encoding")):
 			http.Error(w, "a GET brings its message in the query, as ?connect=v1&encoding=json&message={}, percent-encoded; or send it with POST"+
 				" and -H 'content-type: application/json'", http.StatusUnsupportedMediaType)
