@@ -1,14 +1,44 @@
 package simd
 
-// kernels is one path: a full set of kernels for the same machine.
-type kernels struct {
-	name      string
-	dot       func(a, b []float32) float32
-	squaredL2 func(a, b []float32) float32
+import (
+	"fmt"
+	"os"
+)
+
+// Variable is the environment variable that forces a tier: "avx512", "avx2" or "go".
+const Variable = "ENGRAM_SIMD"
+
+// tier is an instruction set with a full set of kernels.
+type tier uint8
+
+const (
+	tierGo     tier = iota
+	tierAVX2        // AVX2 and FMA
+	tierAVX512      // AVX-512 F, BW, DQ, VL, VNNI and VPOPCNTDQ
+)
+
+func (t tier) String() string { return [...]string{"go", "avx2", "avx512"}[t] }
+
+// active is the tier in use, and errEnvironment what is wrong with the environment's wish; chosen once, before any call.
+// Kernels are picked by a switch over it and not by function values, which would make every caller's buffer escape.
+var active, errEnvironment = choose(os.Getenv(Variable), supported())
+
+// choose picks the best of the tiers that the machine supports, best first, unless one of them is wished for.
+func choose(wish string, tiers []tier) (tier, error) {
+	if wish == "" {
+		return tiers[0], nil
+	}
+	for _, t := range tiers {
+		if t.String() == wish {
+			return t, nil
+		}
+	}
+	return tiers[0], fmt.Errorf("simd: %s=%q: this machine has %v", Variable, wish, tiers)
 }
 
-// active is the path in use; chosen once, before any call.
-var active = kernels{name: "go", dot: dotGo, squaredL2: squaredL2Go}
+// Path names the tier in use, for logs and benchmarks: "avx512", "avx2" or "go".
+func Path() string { return active.String() }
 
-// Path names the path in use, for logs and benchmarks: "go".
-func Path() string { return active.name }
+// CheckEnvironment returns an error when ENGRAM_SIMD names a tier that does not exist or that this machine does not
+// have. The best tier is in use then; a process that was told otherwise should not start.
+func CheckEnvironment() error { return errEnvironment }

@@ -45,7 +45,7 @@ func squaredL2Go(a, b []float32) float32 {
 
 // Dot64 is Dot accumulated in float64: the way out when Dot overflows.
 func Dot64(a, b []float32) float64 {
-	mustMatch(a, b)
+	mustMatch(len(a), len(b))
 	var s0, s1, s2, s3 float64
 	for len(a) >= 4 {
 		x, y := (*[4]float32)(a), (*[4]float32)(b)
@@ -63,7 +63,7 @@ func Dot64(a, b []float32) float64 {
 
 // SquaredL264 is SquaredL2 in float64: the way out when SquaredL2 overflows.
 func SquaredL264(a, b []float32) float64 {
-	mustMatch(a, b)
+	mustMatch(len(a), len(b))
 	var s float64
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])

@@ -1,0 +1,165 @@
+package simd
+
+import "math"
+
+const (
+	// granule is what vectors are padded to: whole words of sign bits, and whole vectors of every tier.
+	granule = 64
+	// rounds of signs and transform. After three, the coordinates of any one vector are as good as normal
+	// (Andoni et al., arXiv 1509.02897, section 3).
+	rounds = 3
+)
+
+// Rotation is a random-looking orthonormal map: it keeps lengths and inner products and spreads what a vector holds evenly
+// over its components, as 1-bit codes need (RaBitQ, arXiv 2405.12497, section 3.1.2). It is immutable.
+//
+// The scheme: a vector is padded with zeroes to a multiple of 64 components. Each of three rounds flips signs, by a
+// pseudorandom sequence; applies the normalised Walsh-Hadamard transform to a window of the largest power of two that
+// fits, which stands at the front in even rounds and at the end in odd ones; and, where the window is not everything,
+// mixes the halves of the vector, (x+y)/√2 and (x-y)/√2, as in Kac's walk. The scales of a round are multiplied into its
+// signs. All paths give the same bits, on every machine: the same input has the same codes wherever it is replayed.
+type Rotation struct {
+	dimension, padded, window int
+	signs                     [rounds][]float32 // ± the scale of the round, a component each
+}
+
+// NewRotation returns the rotation of vectors of a dimension, at least 1 (less panics), that the seed stands for.
+func NewRotation(dimension int, seed uint64) *Rotation {
+	if dimension < 1 {
+		panic("simd: a rotation of no dimension")
+	}
+	r := &Rotation{dimension: dimension, padded: (dimension + granule - 1) / granule * granule, window: granule}
+	for r.window*2 <= r.padded {
+		r.window *= 2
+	}
+	random := splitMix(seed)
+	for round := range r.signs {
+		r.signs[round] = r.roundSigns(round, &random)
+	}
+	return r
+}
+
+func (r *Rotation) roundSigns(round int, random *splitMix) []float32 {
+	inside, outside := 1/math.Sqrt(float64(r.window)), 1.0
+	if r.mixes() {
+		inside, outside = inside/math.Sqrt2, 1/math.Sqrt2
+	}
+	start := r.start(round)
+	signs := make([]float32, r.padded)
+	var bits uint64
+	for i := range signs {
+		if i%64 == 0 {
+			bits = random.next()
+		}
+		scale := float32(outside)
+		if start <= i && i < start+r.window {
+			scale = float32(inside)
+		}
+		signs[i] = scale
+		if bits>>(i%64)&1 == 1 {
+			signs[i] = -scale
+		}
+	}
+	return signs
+}
+
+// mixes reports whether one window is not the whole vector.
+func (r *Rotation) mixes() bool { return r.window < r.padded }
+
+func (r *Rotation) start(round int) int {
+	if round%2 == 0 {
+		return 0
+	}
+	return r.padded - r.window
+}
+
+// Padded is the dimension of rotated vectors: the original one, rounded up to a multiple of 64.
+func (r *Rotation) Padded() int { return r.padded }
+
+// Rotate writes the rotated v to to, which has Padded components and does not overlap v; v has the rotation's dimension.
+// Anything else panics.
+func (r *Rotation) Rotate(to, v []float32) {
+	mustMatch(len(v), r.dimension)
+	mustMatch(len(to), r.padded)
+	rotate(active, r, to, v)
+}
+
+func rotate(t tier, r *Rotation, to, v []float32) {
+	multiply(t, to, v, r.signs[0][:len(v)])
+	clear(to[len(v):])
+	for round := range r.signs {
+		if round > 0 {
+			multiply(t, to, to, r.signs[round])
+		}
+		start := r.start(round)
+		hadamard(t, to[start:start+r.window])
+		if r.mixes() {
+			butterfly(t, to, r.padded/2)
+		}
+	}
+}
+
+// hadamard is the Walsh-Hadamard transform in place, not normalised, for a power of two of at least 64 elements.
+func hadamard(t tier, v []float32) {
+	done := hadamardChunks(t, v)
+	for ; done*4 <= len(v); done *= 4 {
+		for at := 0; at < len(v); at += done * 4 {
+			butterfly4(t, v[at:at+done*4], done)
+		}
+	}
+	if done < len(v) {
+		butterfly(t, v, done)
+	}
+}
+
+// butterflyGo replaces each x in the first h elements, and y, h elements further, by x+y and x-y.
+func butterflyGo(v []float32, h int) {
+	x, y := v[:h], v[h:2*h]
+	for i, a := range x {
+		b := y[i]
+		x[i], y[i] = a+b, a-b
+	}
+}
+
+// butterfly4Go is butterflyGo over distance h and then 2h, in one pass over 4h elements.
+func butterfly4Go(v []float32, h int) {
+	v0, v1, v2, v3 := v[:h], v[h:2*h], v[2*h:3*h], v[3*h:4*h]
+	for i, a := range v0 {
+		b, c, d := v1[i], v2[i], v3[i]
+		a, b, c, d = a+b, a-b, c+d, c-d
+		v0[i], v1[i], v2[i], v3[i] = a+c, b+d, a-c, b-d
+	}
+}
+
+// hadamard64Go transforms each chunk of 64 elements: over distances 1 and 2, 4 and 8, then 16 and 32.
+func hadamard64Go(v []float32) {
+	for ; len(v) >= granule; v = v[granule:] {
+		for at := 0; at < granule; at += 4 {
+			p := (*[4]float32)(v[at:])
+			a, b, c, d := p[0]+p[1], p[0]-p[1], p[2]+p[3], p[2]-p[3]
+			p[0], p[1], p[2], p[3] = a+c, b+d, a-c, b-d
+		}
+		for at := 0; at < granule; at += 16 {
+			butterfly4Go(v[at:at+16], 4)
+		}
+		butterfly4Go(v[:granule], 16)
+	}
+}
+
+func multiplyGo(to, a, b []float32) {
+	b, to = b[:len(a)], to[:len(a)]
+	for i, x := range a {
+		to[i] = x * b[i]
+	}
+}
+
+// splitMix is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): rotations must not change with a library.
+type splitMix uint64
+
+func (s *splitMix) next() uint64 {
+	*s += 0x9E3779B97F4A7C15
+	z := uint64(*s)
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
+}
