@@ -1,6 +1,7 @@
 package simd
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -51,21 +52,46 @@ type content struct {
 	a, b       []int8
 	code, with []uint64
 	planes     []uint64
+	sums       []uint32
+	rotation   *Rotation
+
+	// Three records each, of x, a and code, with a gap between them, the last without what follows it.
+	xs    []float32
+	as    []int8
+	codes []uint64
+	ids   []uint32
 }
+
+const gap = 3
 
 func newContent(r *rand.Rand, n int) content {
 	c := content{n: n, x: randomVector(r, n), y: randomVector(r, n), a: make([]int8, n), b: make([]int8, n)}
 	for i := range n {
 		c.a[i], c.b[i] = int8(r.IntN(256)-128), int8(r.IntN(256)-128)
 		if r.IntN(8) == 0 { // ties, zeroes of both signs, components out of the range of int8
-			c.x[i] = []float32{0.5, -0.5, 1.5, 0, float32(copysignZero), 1e9, -1e9}[r.IntN(7)]
+			c.x[i] = []float32{0.5, -0.5, 1.5, 0, float32(math.Copysign(0, -1)), 1e9, -1e9}[r.IntN(7)]
 		}
 		if r.IntN(16) == 0 {
 			c.a[i], c.b[i] = -128, -128
 		}
 	}
 	c.code, c.with, c.planes = randomWords(r, n), randomWords(r, n), randomWords(r, Planes*n)
+	c.sums = make([]uint32, n)
+	for i := range c.sums {
+		c.sums[i] = uint32(c.code[i] % 5760)
+	}
+	c.rotation = NewRotation(max(n, 1), uint64(n))
+	c.xs, c.as, c.codes, c.ids = records(c.x), records(c.a), records(c.code), []uint32{2, 0, 1, 2}
 	return c
+}
+
+func records[T any](v []T) []T {
+	stride := len(v) + gap
+	r := make([]T, 2*stride+len(v))
+	copy(r, v)
+	copy(r[stride:], v[len(v)/2:])
+	copy(r[2*stride:], v)
+	return r
 }
 
 func randomWords(r *rand.Rand, n int) []uint64 {
