@@ -18,6 +18,7 @@ import (
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/simd"
 	"github.com/engram-stream/engram/internal/telemetry/export"
 	"github.com/engram-stream/engram/transports"
 )
@@ -90,6 +91,9 @@ func (e *InvalidPipeline) Error() string {
 func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := simd.CheckEnvironment(); err != nil {
+		return nil, fault.Wrap(fault.InvalidArgument, err, "no such kernels here").WithOp("start").WithHint("leave the variable away: the best are taken")
 	}
 	hub := transports.NewHub()
 	if c.LookupEnv == nil {
@@ -199,7 +203,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	s.running = r
 	s.state.set(ready)
-	s.log.Info("ready", "address", r.listener.Addr().String(), "data", s.pipeline.Data, "after", time.Since(began).Round(time.Millisecond))
+	s.log.Info("ready", "address", r.listener.Addr().String(), "data", s.pipeline.Data, "kernels", simd.Path(), "after", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 

@@ -136,6 +136,7 @@ type Query struct {
 	Text             string // instead of a vector, while it has none: to be embedded before the index is asked
 	Limit            int    // 1..MaxRecallLimit
 	MinScore         *float32
+	Exact            bool // compare every vector at full precision, in the journal
 	IncludeContent   bool
 	IncludeEmbedding bool
 	Hold             Hold // what the answer takes up is taken from it; nil: from nothing

@@ -21,6 +21,15 @@ func SignBits(to []uint64, v []float32) {
 // 1-bit code are made of. They overflow to +Inf where SquaredNorm would not.
 func Norms(v []float32) (absolute, squared float32) { return norms(active, v) }
 
+// Bounds returns the least and the greatest component of v, which is not empty; an empty one panics. With NaN the result is
+// unspecified.
+func Bounds(v []float32) (lower, upper float32) {
+	if len(v) == 0 {
+		panic("simd: the bounds of nothing")
+	}
+	return bounds(active, v)
+}
+
 // QueryPlanes quantizes a query to 4-bit values (RaBitQ, arXiv 2405.12497, section 3.3.1, with plain rounding): the i-th
 // is (v[i]-lower)/step, rounded to the nearest (ties to even), with lower the least component and step a fifteenth of the
 // range. It writes them as bit planes: bit i%64 of word i/64 of plane p is bit p of the i-th value, and bits beyond v are

@@ -26,7 +26,7 @@ func TestReadersNeverSeeAHalfPublishedBatch(t *testing.T) {
 			ops = append(ops, observe(numbered(i), float32(batch), float32(i), float32(batch^i)))
 		}
 		for i := range 10 { // far from every query, they only make everything grow
-			ops = append(ops, observe(fmt.Sprintf("filler %d %d", batch, i), -1, 0, 0))
+			ops = append(ops, observe(fmt.Sprintf("filler %d %d", batch, i), -1000, 0, 0))
 		}
 		process(t, s, j.append(at("x"), durable(), ops...)...)
 	}

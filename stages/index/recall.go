@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -35,62 +36,136 @@ func (sv *server) recall(ctx context.Context, space string, q memory.Query) (mem
 	return result, nil
 }
 
-// What one turn reads of an answer, at most: some milliseconds of work.
+// What one turn reads of the journal, at most: some milliseconds of work.
 const (
-	turnHits  = 256
+	turnReads = 256
 	turnBytes = 1 << 20
 )
 
-// answer scans, and reads the records of what it has found, a turn's worth at a time. A small answer is done in one turn.
+// Codes tell which memories are near, their vectors in the journal which are nearest. So many more than asked for are
+// compared at full precision: as many again, up to a bound, and a few.
+const (
+	rescoreMore = 12
+	rescoreMost = 128
+)
+
+// answer finds, compares and reads what it has found, a turn's worth at a time. A small answer is done in one turn.
 func (sv *server) answer(ctx context.Context, turns *recalling, v *view, q memory.Query, result *memory.Result) error {
-	a := answer{hold: q.Hold}
-	var candidates []fresh.Candidate
-	err := turns.turn(ctx, func() (err error) {
-		candidates, err = sv.scan(ctx, v, q, result)
-		if err != nil {
+	s := &search{sv: sv, v: v, q: q, exact: v.tier.Metric().NewExact(q.Vector), answer: answer{hold: q.Hold}}
+	for {
+		err := turns.turn(ctx, func() error { return s.step(ctx) })
+		if err != nil || s.done() {
+			result.Hits, result.Scanned = s.answer.hits, s.scanned
 			return err
 		}
-		a.hits = make([]memory.Hit, 0, len(candidates))
-		return sv.hydrate(ctx, &a, candidates, q)
-	})
-	for err == nil && len(a.hits) < len(candidates) {
-		err = turns.turn(ctx, func() error { return sv.hydrate(ctx, &a, candidates, q) })
 	}
-	result.Hits = a.hits
-	return err
 }
 
-// scan returns the nearest, down to the least score that the query takes.
-func (sv *server) scan(ctx context.Context, v *view, q memory.Query, result *memory.Result) ([]fresh.Candidate, error) {
-	candidates, scanned, err := v.tier.Scan(ctx, fresh.Query{
-		Vector: q.Vector, Version: uint64(v.version), K: q.Limit, Share: sv.share,
-	})
+// search is a recall under way: it finds candidates, compares them at full precision, and reads the best.
+type search struct {
+	sv    *server
+	v     *view
+	q     memory.Query
+	exact *fresh.Exact
+
+	scanned    int
+	candidates []fresh.Candidate
+	next       fresh.Slot // of an exact search: the slots before it are compared
+	found      bool       // no more candidates will come
+	rescored   int        // of the candidates, whose score is that of their vectors
+	ordered    bool       // all are, and they are the best, in order
+	reads      int        // in this turn
+	answer     answer
+}
+
+func (s *search) done() bool { return s.ordered && len(s.answer.hits) == len(s.candidates) }
+
+// step is a turn's worth of the search.
+func (s *search) step(ctx context.Context) error {
+	s.reads = 0
+	for !s.ordered {
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+		if err := s.rescore(ctx); err != nil || s.rescored < len(s.candidates) {
+			return err
+		}
+		s.order()
+	}
+	return s.hydrate(ctx)
+}
+
+// look finds candidates: all at once, or of an exact search some.
+func (s *search) look(ctx context.Context) (err error) {
+	switch {
+	case s.found:
+	case s.q.Exact:
+		var more []fresh.Candidate
+		more, s.next, s.found = s.v.tier.Visible(s.next, turnReads, uint64(s.v.version))
+		s.candidates, s.scanned = append(s.candidates, more...), s.scanned+len(more)
+	default:
+		s.found = true
+		s.candidates, s.scanned, err = s.v.tier.Scan(ctx, fresh.Query{
+			Vector: s.q.Vector, Version: uint64(s.v.version), Share: s.sv.share,
+			K: s.q.Limit + min(s.q.Limit, rescoreMost) + rescoreMore,
+		})
+	}
 	if err != nil {
-		return nil, contextFault(ctx)
+		return contextFault(ctx)
 	}
-	result.Scanned = scanned
-	if q.MinScore != nil {
-		candidates = candidates[:sort.Search(len(candidates), func(i int) bool { return candidates[i].Score < *q.MinScore })]
-	}
-	return candidates, nil
+	return nil
 }
 
-// hydrate reads the records of the candidates that come next, for one turn.
-func (sv *server) hydrate(ctx context.Context, a *answer, candidates []fresh.Candidate, q memory.Query) error {
-	until, heavy := min(len(a.hits)+turnHits, len(candidates)), a.bytes+turnBytes
-	for _, c := range candidates[len(a.hits):until] {
+// rescore gives the candidates the scores of their vectors.
+func (s *search) rescore(ctx context.Context) error {
+	for s.rescored < len(s.candidates) && s.reads < turnReads {
 		if ctx.Err() != nil {
 			return contextFault(ctx)
 		}
-		op, err := readObserve(sv.index.journal, fresh.Record{Ordinal: c.Ordinal})
+		c := &s.candidates[s.rescored]
+		op, err := readObserve(s.sv.index.journal, fresh.Record{Ordinal: c.Ordinal})
+		if fault.KindOf(err) == fault.Corrupt && !s.q.Exact { // the code's score will do, unless it is one of the best
+			s.rescored++
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if err := a.add(hit(op.Observe, memory.Version(c.Birth), c.Score, q.IncludeContent, q.IncludeEmbedding)); err != nil {
+		if len(op.Observe.Vector) != len(s.q.Vector) {
+			return fault.New(fault.Corrupt, "record %d of the journal has a vector of %d components, and its space of %d",
+				c.Ordinal, len(op.Observe.Vector), len(s.q.Vector))
+		}
+		c.Score = s.exact.Score(op.Observe.Vector)
+		s.rescored++
+		s.reads++
+	}
+	return nil
+}
+
+// order keeps the best of what is compared, down to the least score that the query takes.
+func (s *search) order() {
+	slices.SortFunc(s.candidates, fresh.Compare)
+	s.candidates = s.candidates[:min(len(s.candidates), s.q.Limit)]
+	s.rescored = len(s.candidates)
+	if s.ordered = s.found; s.ordered && s.q.MinScore != nil {
+		s.candidates = s.candidates[:sort.Search(len(s.candidates), func(i int) bool { return s.candidates[i].Score < *s.q.MinScore })]
+	}
+}
+
+// hydrate reads the records of the candidates that come next, as far as the turn goes.
+func (s *search) hydrate(ctx context.Context) error {
+	heavy := s.answer.bytes + turnBytes
+	for ; s.reads < turnReads && !s.done() && s.answer.bytes < heavy; s.reads++ {
+		if ctx.Err() != nil {
+			return contextFault(ctx)
+		}
+		c := s.candidates[len(s.answer.hits)]
+		op, err := readObserve(s.sv.index.journal, fresh.Record{Ordinal: c.Ordinal})
+		if err != nil {
 			return err
 		}
-		if a.bytes >= heavy {
-			break
+		if err := s.answer.add(hit(op.Observe, memory.Version(c.Birth), c.Score, s.q.IncludeContent, s.q.IncludeEmbedding)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ type Config struct{}
 // Register adds the kind "index".
 func Register(r *graph.Registry) {
 	doc := graph.Doc{
-		Summary: "Makes durable observations findable and answers recalls, exactly, from the published snapshot.",
+		Summary: "Makes durable observations findable and answers recalls from the published snapshot.",
 		Traits:  graph.Traits{Ordered: true},
 	}
 	graph.Register(r, "index", doc, Config{}, func(_ Config, d graph.Deps) (graph.Stage[session.Appended, session.Applied], error) {

@@ -30,8 +30,8 @@ func Layers() []Layer {
 		stage("journal"),
 		stage("index"),
 		stage("notify"),
-		{Folder: "stages/index/hnsw", May: []string{"internal/simd"}, Why: whyIndexCore},
-		{Folder: "stages/index/fresh", May: []string{"internal/simd"}, Why: whyIndexCore},
+		{Folder: "stages/index/hnsw", May: []string{"internal/simd", "stages/index/quant"}, Why: whyIndexCore},
+		{Folder: "stages/index/fresh", May: []string{"internal/simd", "stages/index/quant"}, Why: whyIndexCore},
 		{Folder: "stages/index/quant", May: []string{"internal/simd"}, Why: whyIndexCore},
 		{
 			Folder: "config", May: []string{"graph", "internal/fault"},

@@ -1,8 +1,12 @@
 package fresh
 
 import (
+	"math"
 	"math/bits"
 	"sync/atomic"
+
+	"github.com/engram-stream/engram/internal/simd"
+	"github.com/engram-stream/engram/stages/index/quant"
 )
 
 // Block sizes in vectors: the first blocks double, so that a tiny space stays cheap; from the cap on they are equal,
@@ -20,13 +24,22 @@ var _ [firstBlock<<doublings - largestBlock]struct{} = [0]struct{}{}
 
 // block is one fixed piece of the tier. Its slices are flat, so that the collector has nothing to follow.
 //
-//	vectors  | v0: dimension × float32 | v1 | … |
-//	records  | birth, ordinal, at, older | …
-//	deaths   | 0 = alive               | …       atomic: written under the readers' eyes
+//	codes    | v0: padded dimension × int8 | v1 | … |
+//	factors  | what stands beside a code   | …
+//	records  | birth, ordinal, at, older   | …
+//	deaths   | 0 = alive                   | …       atomic: written under the readers' eyes
 type block struct {
-	vectors []float32
+	codes   []int8
+	factors []quant.Int8
 	records []record
 	deaths  []atomic.Uint64
+	coarse  *coarse // nil in a tier that is not framed yet
+}
+
+// coarse are the 1-bit codes of a block, simd.Lanes of them interleaved, and the columns that make estimates of them.
+type coarse struct {
+	bits                 []uint64
+	norms, factors, ones []float32
 }
 
 // record is what never changes once a slot is committed, except older: set by the writer before a reader can reach
@@ -38,12 +51,40 @@ type record struct {
 	older   Slot
 }
 
-func newBlock(vectors, dimension int) *block {
+func newBlock(vectors int, scheme *quant.Scheme) *block {
 	return &block{
-		vectors: make([]float32, vectors*dimension),
+		codes:   make([]int8, vectors*scheme.Padded()),
+		factors: make([]quant.Int8, vectors),
 		records: make([]record, vectors),
 		deaths:  make([]atomic.Uint64, vectors),
 	}
+}
+
+// newCoarse makes room for 1-bit codes; a place without one is never near.
+func newCoarse(vectors int, scheme *quant.Scheme) *coarse {
+	columns := make([]float32, 3*vectors)
+	c := &coarse{
+		bits:  make([]uint64, vectors*scheme.Words()),
+		norms: columns[:vectors:vectors], factors: columns[vectors : 2*vectors : 2*vectors], ones: columns[2*vectors:],
+	}
+	for i := range c.norms {
+		c.norms[i] = float32(math.Inf(1))
+	}
+	return c
+}
+
+// put stores the code of a place.
+func (c *coarse) put(offset int, code []uint64, b quant.Bits) {
+	lane := c.bits[offset/simd.Lanes*simd.Lanes*len(code)+offset%simd.Lanes:]
+	for w, word := range code {
+		lane[w*simd.Lanes] = word
+	}
+	c.norms[offset], c.factors[offset], c.ones[offset] = b.Norm, b.Factor, b.Ones
+}
+
+// code returns the int8 code of a place.
+func (b *block) code(offset, padded int) []int8 {
+	return b.codes[offset*padded : (offset+1)*padded : (offset+1)*padded]
 }
 
 // blockSize returns how many vectors block i holds.

@@ -1,4 +1,8 @@
-// Package fresh is the exactly scanned tier of a space's index: every vector at full precision, in append-only blocks.
+// Package fresh is the scanned tier of a space's index: every vector's codes, in append-only blocks, compared one and all.
+// Vectors at full precision are their owner's to keep; Exact compares those that a scan has found.
+//
+// A tier of a few thousand vectors has int8 codes alone. When it grows beyond, it gets a frame around their mean and 1-bit
+// codes for what is in it and what comes: see package quant.
 //
 // One writer, the space's owner, prepares, commits and kills; any number of readers scan and look up; neither side
 // takes a lock. Memory grows in blocks that never move, behind a directory that is replaced whole.

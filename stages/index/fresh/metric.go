@@ -4,45 +4,95 @@ import (
 	"math"
 
 	"github.com/engram-stream/engram/internal/simd"
+	"github.com/engram-stream/engram/stages/index/quant"
 )
 
 // Metric is how vectors are compared. Scores are "higher is better", finite and never NaN.
 type Metric uint8
 
-// The metrics: the cosine in [-1, 1]; the dot product; the negated Euclidean distance. Dot products beyond float32
-// are scored as its largest value.
+// The metrics: the cosine in [-1, 1]; the dot product; the negated Euclidean distance. Scores beyond float32 are its
+// largest value.
 const (
 	Cosine Metric = iota + 1
 	Dot
 	L2
 )
 
-// store writes v into dst as the metric needs it: a unit vector for the cosine, else as it is. A zero vector has no
-// direction; the stages before refuse it, and here it stays zero and scores 0.
-func (m Metric) store(dst, v []float32) {
-	if m != Cosine {
-		copy(dst, v)
-		return
-	}
-	scale := 0.0
-	if norm := simd.SquaredNorm(v); norm > 0 {
-		scale = 1 / math.Sqrt(norm)
-	}
-	for i, x := range v {
-		dst[i] = float32(float64(x) * scale)
+// approximate compares a query with a vector's code, given the product of the two codes. For the cosine the distance of the
+// codes is more exact than their product: its error shrinks with it.
+func (m Metric) approximate(q *quant.Query, codes int32, f quant.Int8) float32 {
+	switch m {
+	case Cosine:
+		return float32(max(1-q.SquaredL2(codes, f)/2, -1))
+	case Dot:
+		return clamp(q.Dot(codes, f))
+	default:
+		return clamp(0 - math.Sqrt(q.SquaredL2(codes, f))) // 0 - x: equal codes score 0, not -0
 	}
 }
 
-// score compares a stored vector with a query that went through store.
-func (m Metric) score(query, v []float32) float32 {
-	switch m {
-	case Cosine:
-		return min(max(simd.Dot(query, v), -1), 1)
-	case Dot:
-		return dotScore(query, v)
-	default:
-		return l2Score(query, v)
+// coarse makes the estimate of a 1-bit code rank as the metric does: for the dot product it is one of that alone.
+func (m Metric) coarse(b quant.Bits) quant.Bits {
+	if m == Dot && !math.IsInf(float64(b.Norm), -1) {
+		b.Norm = 0
 	}
+	return b
+}
+
+// encode prepares a query for codes with or without a frame.
+func (m Metric) encode(scheme *quant.Scheme, query []float32, frame *quant.Frame) (q *quant.Query, estimated bool) {
+	var rotated quant.Rotated
+	scheme.Rotate(&rotated, query)
+	switch m {
+	case Dot:
+		return scheme.NewInnerQuery(&rotated, frame)
+	case Cosine:
+		rotated.Normalize()
+	}
+	return scheme.NewQuery(&rotated, frame)
+}
+
+// Exact compares vectors with a query at full precision. Immutable, safe for concurrent use.
+type Exact struct {
+	metric Metric
+	query  []float32 // of length 1 for the cosine
+}
+
+// NewExact copies the query, of finite components.
+func (m Metric) NewExact(query []float32) *Exact {
+	e := &Exact{metric: m, query: append([]float32(nil), query...)}
+	if norm := math.Sqrt(simd.SquaredNorm(query)); m == Cosine && norm > 0 {
+		for i, x := range e.query {
+			e.query[i] = float32(float64(x) / norm)
+		}
+	}
+	return e
+}
+
+// Score compares a vector of as many components; a zero vector has the cosine 0 with everything.
+func (e *Exact) Score(v []float32) float32 {
+	switch e.metric {
+	case Cosine:
+		return cosineScore(e.query, v)
+	case Dot:
+		return dotScore(e.query, v)
+	default:
+		return l2Score(e.query, v)
+	}
+}
+
+// Squared norms within these are computed in float32 without loss.
+const leastSquared, mostSquared = 1e-30, 1e30
+
+func cosineScore(unit, v []float32) float32 {
+	if _, squared := simd.Norms(v); squared >= leastSquared && squared <= mostSquared {
+		return float32(min(max(float64(simd.Dot(unit, v))/math.Sqrt(float64(squared)), -1), 1))
+	}
+	norm := math.Sqrt(simd.SquaredNorm(v))
+	if norm == 0 {
+		return 0
+	}
+	return float32(min(max(simd.Dot64(unit, v)/norm, -1), 1))
 }
 
 func dotScore(query, v []float32) float32 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/engram-stream/engram/stages/index/quant"
 )
 
 // Slot numbers the vectors of one tier from 0, in the order they were prepared.
@@ -12,7 +14,7 @@ type Slot uint32
 // None is no slot.
 const None = ^Slot(0)
 
-// Entry is one vector to add. The tier copies the vector. Births rise strictly from entry to entry, from 1.
+// Entry is one vector to add. The tier keeps codes of it. Births rise strictly from entry to entry, from 1.
 type Entry struct {
 	Vector  []float32
 	Birth   uint64 // the version from which it is visible
@@ -37,15 +39,24 @@ func (r Record) VisibleAt(version uint64) bool {
 // Tier holds the vectors of one space. The package's documentation says who may call what, and when.
 type Tier struct {
 	// immutable
-	dimension int
-	metric    Metric
+	scheme *quant.Scheme
+	metric Metric
 
 	// atomic; written by the writer only
-	directory atomic.Pointer[[]*block]
+	directory atomic.Pointer[directory]
 	end       atomic.Uint32 // slots below it are committed
 
 	// the writer's own
-	tail Slot // slots from end to tail are prepared
+	tail    Slot // slots from end to tail are prepared
+	rotated quant.Rotated
+	bits    []uint64
+	scratch quant.Scratch
+}
+
+// directory is where the blocks are. Immutable.
+type directory struct {
+	blocks []*block
+	frame  *quant.Frame // nil: there are no 1-bit codes yet
 }
 
 // New returns an empty tier; it takes no memory for vectors until the first is prepared. A dimension below 1 panics.
@@ -53,13 +64,13 @@ func New(dimension int, metric Metric) *Tier {
 	if dimension < 1 {
 		panic(fmt.Sprintf("fresh: dimension %d", dimension))
 	}
-	t := &Tier{dimension: dimension, metric: metric}
-	t.directory.Store(new([]*block))
+	t := &Tier{scheme: quant.For(dimension), metric: metric}
+	t.directory.Store(&directory{})
 	return t
 }
 
 // Dimension returns the number of components of every vector.
-func (t *Tier) Dimension() int { return t.dimension }
+func (t *Tier) Dimension() int { return t.scheme.Dimension() }
 
 // Metric returns the metric.
 func (t *Tier) Metric() Metric { return t.metric }
@@ -67,17 +78,22 @@ func (t *Tier) Metric() Metric { return t.metric }
 // Len returns the number of committed slots, dead ones included.
 func (t *Tier) Len() int { return int(t.end.Load()) }
 
-// Prepare copies an entry past the published end and returns the slot that Commit will publish it under. Writer only.
+// Prepare encodes an entry past the published end and returns the slot that Commit will publish it under. Writer only.
 // A vector of another dimension panics.
 func (t *Tier) Prepare(e Entry) Slot {
-	if len(e.Vector) != t.dimension {
-		panic(fmt.Sprintf("fresh: a vector of %d components in a tier of %d", len(e.Vector), t.dimension))
+	t.scheme.Rotate(&t.rotated, e.Vector)
+	if t.metric == Cosine {
+		t.rotated.Normalize()
 	}
 	slot := t.tail
 	index, offset := locate(slot)
 	t.growTo(index)
-	b := (*t.directory.Load())[index]
-	t.metric.store(b.vector(offset, t.dimension), e.Vector)
+	d := t.directory.Load()
+	b := d.blocks[index]
+	b.factors[offset] = quant.EncodeInt8(b.code(offset, t.scheme.Padded()), &t.rotated)
+	if d.frame != nil {
+		b.coarse.put(offset, t.bits, t.metric.coarse(d.frame.Encode(t.bits, &t.rotated, &t.scratch)))
+	}
 	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, at: e.At, older: None}
 	t.tail++
 	return slot
@@ -85,17 +101,49 @@ func (t *Tier) Prepare(e Entry) Slot {
 
 // growTo makes sure that block index exists. Readers keep the directory they loaded: it is replaced, never changed.
 func (t *Tier) growTo(index int) {
-	blocks := *t.directory.Load()
-	if index < len(blocks) {
+	d := t.directory.Load()
+	if index < len(d.blocks) {
 		return
 	}
 	if index >= doublings+largestBlocks {
 		panic("fresh: a tier cannot number more vectors")
 	}
-	longer := make([]*block, len(blocks)+1)
-	copy(longer, blocks)
-	longer[len(blocks)] = newBlock(blockSize(index), t.dimension)
-	t.directory.Store(&longer)
+	longer := &directory{blocks: make([]*block, len(d.blocks), len(d.blocks)+1), frame: d.frame}
+	copy(longer.blocks, d.blocks)
+	if index == doublings {
+		t.enframe(longer)
+	}
+	b := newBlock(blockSize(index), t.scheme)
+	if longer.frame != nil {
+		b.coarse = newCoarse(blockSize(index), t.scheme)
+	}
+	longer.blocks = append(longer.blocks, b)
+	t.directory.Store(longer)
+}
+
+// enframe gives a directory that has grown large a frame, around the mean of what is in it, and blocks with 1-bit codes in
+// the place of those without. Readers of the old one go on without.
+func (t *Tier) enframe(d *directory) {
+	place := func(i int) (*block, int) {
+		index, offset := locate(Slot(i))
+		return d.blocks[index], offset
+	}
+	padded := t.scheme.Padded()
+	d.frame = t.scheme.NewFrame(growingSlots, func(i int) ([]int8, quant.Int8) {
+		b, offset := place(i)
+		return b.code(offset, padded), b.factors[offset]
+	})
+	t.bits = make([]uint64, t.scheme.Words())
+	for i, b := range d.blocks {
+		coded := *b //nolint:govet // deaths is a slice: what is copied is where it is
+		coded.coarse = newCoarse(len(b.records), t.scheme)
+		d.blocks[i] = &coded
+	}
+	for i := range growingSlots {
+		b, offset := place(i)
+		bits := d.frame.EncodeAgain(t.bits, b.code(offset, padded), b.factors[offset], &t.scratch)
+		b.coarse.put(offset, t.bits, t.metric.coarse(bits))
+	}
 }
 
 // Commit publishes everything prepared. Writer only.
@@ -138,7 +186,7 @@ func (b *block) record(offset int) Record {
 // EachUpTo calls visit for each committed slot that is visible at a version and whose At is at most the given one, by
 // rising version, until visit fails or ctx ends; that error is returned. It looks at every slot: some ms a million.
 func (t *Tier) EachUpTo(ctx context.Context, version uint64, at int64, visit func(Slot, Record) error) error {
-	end, blocks := Slot(t.end.Load()), *t.directory.Load()
+	end, blocks := Slot(t.end.Load()), t.directory.Load().blocks
 	for first := Slot(0); first < end; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -165,9 +213,5 @@ func (t *Tier) EachUpTo(ctx context.Context, version uint64, at int64, visit fun
 
 func (t *Tier) at(s Slot) (b *block, offset int) {
 	index, offset := locate(s)
-	return (*t.directory.Load())[index], offset
-}
-
-func (b *block) vector(offset, dimension int) []float32 {
-	return b.vectors[offset*dimension : (offset+1)*dimension : (offset+1)*dimension]
+	return t.directory.Load().blocks[index], offset
 }

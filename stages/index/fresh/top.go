@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Candidate is one scanned vector that is among the best.
+// Candidate is one scanned vector that is among the best. Its score is that of its code.
 type Candidate struct {
 	Slot    Slot
 	Score   float32
@@ -13,8 +13,8 @@ type Candidate struct {
 	Ordinal uint64
 }
 
-// compare orders candidates best first: by falling score, ties by rising birth.
-func compare(a, b Candidate) int {
+// Compare orders candidates best first: by falling score, ties by rising birth.
+func Compare(a, b Candidate) int {
 	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Birth, b.Birth))
 }
 
@@ -41,7 +41,7 @@ func (t *top) offer(c Candidate) {
 }
 
 // worse reports whether i stands before j in giving way.
-func (t *top) worse(i, j int) bool { return compare(t.heap[i], t.heap[j]) > 0 }
+func (t *top) worse(i, j int) bool { return Compare(t.heap[i], t.heap[j]) > 0 }
 
 func (t *top) up(i int) {
 	for i > 0 {
@@ -76,6 +76,6 @@ func best(k int, heaps ...top) []Candidate {
 	for i := range heaps {
 		all = append(all, heaps[i].heap...)
 	}
-	slices.SortFunc(all, compare)
+	slices.SortFunc(all, Compare)
 	return all[:min(k, len(all))]
 }

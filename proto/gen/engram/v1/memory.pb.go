@@ -101,7 +101,7 @@ const (
 	HitState_HIT_STATE_UNSPECIFIED HitState = 0
 	// Committed, and merged into the graph index.
 	HitState_HIT_STATE_GRAPHED HitState = 1
-	// Committed, and found by the exact scan of the newest memories.
+	// Committed, and found by the scan of the newest memories.
 	HitState_HIT_STATE_FRESH HitState = 2
 	// Received and not committed. Only under VISIBILITY_COMMITTED_AND_RECENT.
 	HitState_HIT_STATE_IN_FLIGHT HitState = 3
@@ -767,7 +767,7 @@ type RecallQuery struct {
 	// Return Hit.embedding_f32.
 	IncludeEmbedding bool `protobuf:"varint,11,opt,name=include_embedding,json=includeEmbedding,proto3" json:"include_embedding,omitempty"`
 	// How hard to search the graph: the size of its candidate list, at most 4,096. 0: the server decides. Larger finds
-	// more and takes longer. It has no effect on what is scanned exactly.
+	// more and takes longer. It has no effect on what is scanned.
 	Ef uint32 `protobuf:"varint,12,opt,name=ef,proto3" json:"ef,omitempty"`
 	// Hits a RecallChunk, at most 1,000. 0: the server decides. Only for streamed recalls.
 	ChunkSize uint32 `protobuf:"varint,13,opt,name=chunk_size,json=chunkSize,proto3" json:"chunk_size,omitempty"`
@@ -776,7 +776,8 @@ type RecallQuery struct {
 	Text string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
 	// Say in Hit.explanation how each score came about.
 	Explain bool `protobuf:"varint,15,opt,name=explain,proto3" json:"explain,omitempty"`
-	// Scan everything: slower, and the reference answer that the graph is measured against.
+	// Compare the query with every vector of the snapshot itself, read from disk: slow, and the reference answer that codes and
+	// graph are measured against.
 	Exact         bool `protobuf:"varint,16,opt,name=exact,proto3" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,0 +1,106 @@
+package quant
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/engram-stream/engram/internal/simd"
+)
+
+// farNorms is how many times the median norm a vector's may be to have a share in the centroid, and an estimate: beyond it,
+// float32 has no digits left for the others.
+const farNorms = 1 << 20
+
+// Frame is what the 1-bit codes of a space are relative to. Immutable.
+type Frame struct {
+	centroid []float32 // rotated, in units
+	perUnit  float64   // makes lengths about 1: one over the median norm, a power of two
+}
+
+// NewFrame returns the frame of n vectors, at least one, given by their int8 codes: around their mean.
+func (s *Scheme) NewFrame(n int, at func(i int) ([]int8, Int8)) *Frame {
+	norms := make([]float64, n)
+	for i := range norms {
+		_, f := at(i)
+		norms[i] = math.Sqrt(f.SquaredNorm())
+	}
+	slices.Sort(norms)
+	median := norms[n/2]
+	f := &Frame{centroid: make([]float32, s.Padded()), perUnit: 1}
+	if median > 0 {
+		f.perUnit = math.Ldexp(1, -math.Ilogb(median))
+	}
+	sums, count := make([]float64, s.Padded()), 0.0
+	for i := range n {
+		code, factors := at(i)
+		if math.Sqrt(factors.SquaredNorm())*f.perUnit > farNorms {
+			continue
+		}
+		count++
+		scale := float64(factors.Scale) * f.perUnit
+		for j, c := range code {
+			sums[j] += float64(c) * scale
+		}
+	}
+	for j, sum := range sums {
+		f.centroid[j] = float32(sum / max(count, 1))
+	}
+	return f
+}
+
+// Bits is what stands beside a vector's 1-bit code, in units of the frame: see simd.Codes.
+type Bits struct {
+	Norm   float32 // squared distance to the centroid; -Inf for a vector that no estimate is possible for: always look nearer
+	Factor float32
+	Ones   float32
+}
+
+// Scratch is room to work in, for one goroutine.
+type Scratch struct {
+	rotated  Rotated
+	residual []float32
+}
+
+// residualOf returns what a vector differs by from the centroid; false when it is too far away.
+func (f *Frame) residualOf(w *Scratch, r *Rotated) ([]float32, bool) {
+	if len(w.residual) != len(f.centroid) {
+		w.residual = make([]float32, len(f.centroid))
+	}
+	if r.Norm*f.perUnit > farNorms {
+		return nil, false
+	}
+	scale := float32(r.Scale * f.perUnit)
+	residual, centroid := w.residual[:len(r.Values)], f.centroid[:len(r.Values)]
+	for i, x := range r.Values {
+		residual[i] = float32(x*scale) - centroid[i] // the conversion keeps a compiler from fusing: the same everywhere
+	}
+	return residual, true
+}
+
+// Encode writes the 1-bit code of a vector, which has Words.
+func (f *Frame) Encode(code []uint64, r *Rotated, w *Scratch) Bits {
+	residual, ok := f.residualOf(w, r)
+	if !ok {
+		clear(code)
+		return Bits{Norm: float32(math.Inf(-1))}
+	}
+	simd.SignBits(code, residual)
+	absolute, squared := simd.Norms(residual)
+	b := Bits{Norm: squared}
+	if absolute > 0 {
+		b.Factor = squared / absolute
+	}
+	ones := 0
+	for _, word := range code {
+		ones += bits.OnesCount64(word)
+	}
+	b.Ones = float32(ones)
+	return b
+}
+
+// EncodeAgain is Encode of a vector of which only the int8 code is left.
+func (f *Frame) EncodeAgain(code []uint64, int8s []int8, factors Int8, w *Scratch) Bits {
+	decode(&w.rotated, int8s, factors)
+	return f.Encode(code, &w.rotated, w)
+}
