@@ -1,8 +1,11 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +18,7 @@ import (
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index/fresh"
 )
 
 // opened returns a stage with the cosine space "x" of two memories, an empty space of three components by L2 and a
@@ -145,8 +149,67 @@ func TestADamagedRecordFailsTheRecallNotTheSpace(t *testing.T) {
 	_, err := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{1, 1}})
 	require.Equal(t, fault.Corrupt, fault.KindOf(err))
 	result, err := s.service.Recall(ctx, "x", memory.Query{Vector: []float32{3, 4}, Limit: 1})
-	require.NoError(t, err)
+	require.NoError(t, err, "it is a candidate, and no hit")
 	require.Equal(t, []string{"one"}, ids(result.Hits))
+	_, err = s.service.Recall(ctx, "x", memory.Query{Vector: []float32{3, 4}, Limit: 1, Exact: true})
+	require.Equal(t, fault.Corrupt, fault.KindOf(err), "what is not read is not compared")
+}
+
+// TestScoresAreThoseOfTheVectors: in a space so large that candidates are found by codes alone, hits have the scores of
+// their vectors, in that order, and an exact recall is the truth.
+func TestScoresAreThoseOfTheVectors(t *testing.T) {
+	const n, dimension, limit = 5000, 24, 10
+	j := newFakeJournal()
+	j.createSpace("x", dimension, memory.L2)
+	s := openStage(t, j, roomy)
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func() []float32 {
+		v := make([]float32, dimension)
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+		}
+		return v
+	}
+	ops := make([]memory.Op, n)
+	for i := range ops {
+		ops[i] = observe(numbered(i), random()...)
+	}
+	process(t, s, j.append(at("x"), durable(), ops...)...)
+	process(t, s, j.append(at("x"), durable(), forget(numbered(7)))...)
+	found := 0
+	for range 20 {
+		query := random()
+		score := fresh.L2.NewExact(query)
+		best := make([]float32, 0, n)
+		for i := range ops {
+			if i != 7 {
+				best = append(best, score.Score(ops[i].Observe.Vector))
+			}
+		}
+		slices.SortFunc(best, func(a, b float32) int { return cmp.Compare(b, a) })
+		least := best[limit/2]
+		for _, exact := range []bool{false, true} {
+			q := memory.Query{Vector: query, Limit: limit, IncludeEmbedding: true, Exact: exact}
+			result, err := s.service.Recall(context.Background(), "x", q)
+			require.NoError(t, err)
+			require.Len(t, result.Hits, limit)
+			for i, h := range result.Hits {
+				require.Equal(t, score.Score(h.Embedding), h.Score)
+				require.True(t, i == 0 || result.Hits[i-1].Score >= h.Score)
+				if exact {
+					require.Equal(t, best[i], h.Score)
+				} else if h.Score >= best[limit-1] {
+					found++
+				}
+			}
+			q.MinScore = &least
+			result, err = s.service.Recall(context.Background(), "x", q)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(result.Hits), limit/2+1)
+			require.NotEmpty(t, result.Hits)
+		}
+	}
+	require.Greater(t, found, 190, "of 200")
 }
 
 // A recall that had to wait for its turn answers as of when it was called.

@@ -111,6 +111,32 @@ func TestEstimatesAreUnbiased(t *testing.T) {
 	}
 }
 
+// TestInnerProductsAreEstimated: with an error of the size of what is compared, however long the centroid is beside the query.
+func TestInnerProductsAreEstimated(t *testing.T) {
+	const dimension = 768
+	s := For(dimension)
+	all, f := encodeAll(s, clustered(rand.New(rand.NewPCG(3, 4)), 400, dimension, 1000))
+	n, sum, squares := 0.0, 0.0, 0.0
+	r := Rotated{}
+	for _, a := range clustered(rand.New(rand.NewPCG(5, 6)), 20, dimension, 1e-3) {
+		s.Rotate(&r, a)
+		q, estimated := s.NewInnerQuery(&r, f)
+		require.True(t, estimated)
+		centroid := simd.Dot64(r.Values, f.centroid) / r.Norm
+		for _, b := range all {
+			// The estimate is of -2 times the product of what differs from the centroid.
+			truth := -2 * (simd.Dot64(a, b.vector)/r.Norm*f.perUnit - centroid)
+			b.Norm = 0
+			n, sum, squares = n+1, sum+estimate(q, b)-truth, squares+(estimate(q, b)-truth)*(estimate(q, b)-truth)
+		}
+	}
+	deviation := math.Sqrt(squares / n)
+	assert.Less(t, math.Abs(sum/n), 4*deviation/math.Sqrt(n)+0.01, "bias")
+	assert.Less(t, deviation*math.Sqrt(dimension), 2.5, "error of 2 cos, of lengths of about 1")
+	_, estimated := s.NewInnerQuery(&Rotated{Values: make([]float32, s.Padded())}, f)
+	assert.False(t, estimated, "all are at the same distance of the zero vector")
+}
+
 func squaredL2(a, b []float32) (sum float64) {
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])
