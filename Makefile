@@ -30,6 +30,8 @@ test: ## Check everything: vet, protocol, house rules, all tests under the race 
 	@tools/need-tools.sh
 	@echo "==> protocol"
 	@tools/proto-check.sh
+	@echo "==> assembly"
+	@internal/simd/gen/check.sh
 	@echo "==> vet"
 	go vet -race $(PKGS)
 	@echo "==> tests, house rules and import rules, under the race detector"
@@ -59,6 +61,14 @@ proto: ## Generate proto/gen and docs/protocol/reference from proto/
 .PHONY: proto-check
 proto-check: ## Check the protocol: lint, breaking changes, drift of the generated code
 	@tools/proto-check.sh
+
+.PHONY: simd
+simd: ## Generate the assembly of internal/simd; CHECK=1 only checks that it is what the generator makes
+ifdef CHECK
+	@internal/simd/gen/check.sh
+else
+	go generate ./internal/simd
+endif
 
 .PHONY: clean
 clean: ## Delete what make builds

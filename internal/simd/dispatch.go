@@ -5,6 +5,8 @@ import (
 	"os"
 )
 
+//go:generate go run -C gen . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg simd
+
 // Variable is the environment variable that forces a tier: "avx512", "avx2" or "go".
 const Variable = "ENGRAM_SIMD"
 
