@@ -48,18 +48,30 @@ func probes() []probe {
 	return slices.Concat(pairProbes(), manyProbes(), encodingProbes(), rotationProbes())
 }
 
+// underflow is what n products lose where they are too small for float32, and a fused one is not.
+func underflow(n int) float64 { return float64(n) * 0x1p-148 }
+
 func pairProbes() []probe {
 	return []probe{
 		{"dot", 4, func(t tier, a *arenas, c content, o int) []uint32 {
 			return float32s(dot(t, place(a, c.x, o), place(a, c.y, o)))
-		}, func(c content) float64 { _, size, _ := naive(c.x, c.y); return 2 * bound(c.n, size) }},
+		}, func(c content) float64 { _, size, _ := naive(c.x, c.y); return 2*bound(c.n, size) + underflow(c.n) }},
 		{"squaredL2", 4, func(t tier, a *arenas, c content, o int) []uint32 {
 			return float32s(squaredL2(t, place(a, c.x, o), place(a, c.y, o)))
-		}, func(c content) float64 { _, _, squared := naive(c.x, c.y); return 2 * bound(c.n+2, squared) }},
+		}, func(c content) float64 {
+			_, _, squared := naive(c.x, c.y)
+			return 2*bound(c.n+2, squared) + underflow(c.n)
+		}},
 		{"norms", 4, func(t tier, a *arenas, c content, o int) []uint32 {
 			absolute, squared := norms(t, place(a, c.x, o))
 			return float32s(absolute, squared)
-		}, func(c content) float64 { s, _, _ := naive(c.x, c.x); return 2 * bound(c.n+2, s) }},
+		}, func(c content) float64 {
+			near := 0.0
+			for _, x := range c.x {
+				near += 2 * bound(c.n+2, max(math.Abs(float64(x)), float64(x)*float64(x)))
+			}
+			return near + underflow(c.n)
+		}},
 		{"dotInt8", 1, func(t tier, a *arenas, c content, o int) []uint32 {
 			return []uint32{uint32(dotInt8(t, place(a, c.a, o), place(a, c.b, o)))}
 		}, nil},
@@ -79,7 +91,7 @@ func manyProbes() []probe {
 			out := room[float32](a, len(ids), 0)
 			dotMany(t, out, place(a, c.y, o), place(a, c.xs, o), stride, place(a, ids, 0))
 			return float32s(out...)
-		}, func(c content) float64 { _, size, _ := naive(c.x, c.y); return 2 * bound(c.n, size) }},
+		}, func(c content) float64 { _, size, _ := naive(c.x, c.y); return 2*bound(c.n, size) + underflow(c.n) }},
 		{"dotInt8Many", 1, func(t tier, a *arenas, c content, o int) []uint32 {
 			stride, ids := c.n+gap, c.ids
 			out := room[int32](a, len(ids), 0)
