@@ -25,17 +25,25 @@ func (t tier) String() string { return [...]string{"go", "avx2", "avx512"}[t] }
 // Kernels are picked by a switch over it and not by function values, which would make every caller's buffer escape.
 var active, errEnvironment = choose(os.Getenv(Variable), supported())
 
+// unproven is a tier whose kernels have run in an emulator only, which lacks two of their instructions: it is taken when it
+// is wished for.
+const unproven = tierAVX512
+
 // choose picks the best of the tiers that the machine supports, best first, unless one of them is wished for.
 func choose(wish string, tiers []tier) (tier, error) {
+	best := tiers[0]
+	if best == unproven {
+		best = tiers[1]
+	}
 	if wish == "" {
-		return tiers[0], nil
+		return best, nil
 	}
 	for _, t := range tiers {
 		if t.String() == wish {
 			return t, nil
 		}
 	}
-	return tiers[0], fmt.Errorf("simd: %s=%q: this machine has %v", Variable, wish, tiers)
+	return best, fmt.Errorf("simd: %s=%q: this machine has %v", Variable, wish, tiers)
 }
 
 // Path names the tier in use, for logs and benchmarks: "avx512", "avx2" or "go".

@@ -135,7 +135,7 @@ func (t *Tier) enframe(d *directory) {
 	})
 	t.bits = make([]uint64, t.scheme.Words())
 	for i, b := range d.blocks {
-		coded := *b //nolint:govet // deaths is a slice: what is copied is where it is
+		coded := *b
 		coded.coarse = newCoarse(len(b.records), t.scheme)
 		d.blocks[i] = &coded
 	}

@@ -71,11 +71,11 @@ func TestInt8DistancesAreNear(t *testing.T) {
 				for _, a := range all[:10] {
 					q, _ := s.query(a.vector, nil)
 					for _, b := range all {
-						want, size := 0.0, 0.0
+						want := 0.0
 						for j := range a.vector {
 							want += float64(a.vector[j]) * float64(b.vector[j])
 						}
-						size = math.Sqrt(q.SquaredNorm() * b.SquaredNorm())
+						size := math.Sqrt(q.SquaredNorm() * b.SquaredNorm())
 						// A component is off by half of its scale at most, a 1/sqrt(12) of it on average; six times that is not met.
 						most := 6 / math.Sqrt(12) * (float64(q.Scale)*math.Sqrt(b.SquaredNorm()) + float64(b.Scale)*math.Sqrt(q.SquaredNorm()))
 						require.InDelta(t, want/size, q.Dot(simd.DotInt8(q.Code, b.int8s), b.Int8)/size, most/size+1e-6)
