@@ -20,8 +20,10 @@ const (
 	minDecoded = 1 << 20
 	// maxGrowth is more than any byte on the wire can become: what is too small to matter is not looked at.
 	maxGrowth = 256
-	// maxDepth is how deep messages may be nested, as in other languages' libraries.
-	maxDepth = 100
+	// maxDepth is how deep messages may be nested, as in other languages' libraries. The decoders keep to it; what is counted
+	// may be deeper, since JSON has lists between messages, but not without end.
+	maxDepth   = 100
+	maxCounted = 4 * maxDepth
 
 	pointerBytes = 16  // a pointer in a slice that grows by doubling
 	stringBytes  = 32  // a string in such a slice
@@ -124,8 +126,8 @@ func messageBytes(d protoreflect.MessageDescriptor) int64 {
 // decodedLimit returns what a message may take when wire bytes of a message may be limit.
 func decodedLimit(limit int) int64 { return max(decodedFactor*int64(limit), minDecoded) }
 
-// checkDecoded refuses a message that would take more than its limit allows. What is malformed, or nested too deep, passes:
-// whoever decodes it says so better.
+// checkDecoded refuses a message that would take more than its limit allows, or is nested beyond counting. What is malformed,
+// or nested deeper than it may be, passes: whoever decodes it says so better.
 func checkDecoded(m proto.Message, data []byte, limit int, count func(*shape, []byte, *tally)) error {
 	most := decodedLimit(limit)
 	if int64(len(data))*maxGrowth <= most {
@@ -141,19 +143,17 @@ func checkDecoded(m proto.Message, data []byte, limit int, count func(*shape, []
 
 // tally is what a message may still take.
 type tally struct {
-	left    int64
-	depth   int
-	tooDeep bool
+	left  int64 // below 0: too much
+	depth int
 }
 
-func (t *tally) over() bool { return t.left < 0 || t.tooDeep }
+func (t *tally) over() bool { return t.left < 0 }
 
 // enter goes one message deeper; leave must follow if it returns true.
 func (t *tally) enter(bytes int64) bool {
-	if t.depth >= maxDepth {
-		t.tooDeep = true
+	if t.left -= bytes; t.depth == maxCounted {
+		t.left = -1
 	}
-	t.left -= bytes
 	if t.over() {
 		return false
 	}

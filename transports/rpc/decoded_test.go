@@ -246,7 +246,7 @@ func FuzzCount(f *testing.F) {
 			wire, inJSON := &tally{left: most}, &tally{left: most}
 			countWire(shapeOf(m), data, wire)
 			countJSON(shapeOf(m), []byte(text), inJSON)
-			if wire.tooDeep || (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, m) != nil {
+			if wire.over() || (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, m) != nil {
 				continue
 			}
 			again, err := protojson.Marshal(m)
@@ -260,6 +260,18 @@ func FuzzCount(f *testing.F) {
 			require.LessOrEqual(t, inJSON.left, wire.left+int64(len(data)), "%s", again)
 		}
 	})
+}
+
+// TestADeepPartDoesNotEndTheCount: what lists nest counts by another measure than the decoder's.
+func TestADeepPartDoesNotEndTheCount(t *testing.T) {
+	deep := "{}"
+	for range 40 { // of 80 messages within each other, and of 120 levels of JSON
+		deep = `{"all":{"filters":[` + deep + `]}}`
+	}
+	text := `{"query":{"filter":{"all":{"filters":[` + deep + strings.Repeat(",{}", 80_000) + `]}}}}`
+	require.Less(t, len(text), testLimit)
+	require.NoError(t, protojson.Unmarshal([]byte(text), &engramv1.RecallRequest{}))
+	require.ErrorContains(t, strictJSON{limit: testLimit}.Unmarshal([]byte(text), &engramv1.RecallRequest{}), "so many parts")
 }
 
 // BenchmarkCheckDecoded is what counting costs beside decoding: 1,000 vectors of 768 components.
