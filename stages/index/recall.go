@@ -83,14 +83,16 @@ func (s *search) done() bool { return s.ordered && len(s.answer.hits) == len(s.c
 // step is a turn's worth of the search.
 func (s *search) step(ctx context.Context) error {
 	s.reads = 0
-	for !s.ordered {
+	if !s.ordered {
 		if err := s.look(ctx); err != nil {
 			return err
 		}
 		if err := s.rescore(ctx); err != nil || s.rescored < len(s.candidates) {
 			return err
 		}
-		s.order()
+		if s.order(); !s.ordered { // more will come, in another turn: there may be no end of slots that are dead
+			return nil
+		}
 	}
 	return s.hydrate(ctx)
 }
