@@ -53,7 +53,8 @@ const (
 	Refused            // downstream returned the error, or the stage refused on purpose (see Refuser)
 )
 
-const statuses = int(Refused) + 1
+// Statuses is how many there are.
+const Statuses = int(Refused) + 1
 
 // String returns "success", "failure" or "refused".
 func (s CallStatus) String() string { return [...]string{"success", "failure", "refused"}[s] }

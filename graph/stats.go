@@ -31,7 +31,7 @@ type NodeStats struct {
 	Items   uint64
 	Flushes uint64
 	Active  int64               // calls running now
-	Ended   [statuses]CallStats // by CallStatus
+	Ended   [Statuses]CallStats // by CallStatus
 
 	Busy      time.Duration
 	Starved   time.Duration
@@ -74,7 +74,7 @@ type EdgeStats struct {
 type stageStats struct {
 	batches, items, flushes atomic.Uint64
 	active                  atomic.Int64
-	ended                   [statuses]callStats
+	ended                   [Statuses]callStats
 
 	starved, blocked meter
 }

@@ -6,9 +6,6 @@ import (
 	"github.com/engram-stream/engram/graph"
 )
 
-// outcomes is how many values graph.CallStatus has.
-const outcomes = int(graph.Refused) + 1
-
 // node is what a node's calls have in common, made once so that a call makes nothing.
 type node struct {
 	offer, stage string // names of its spans

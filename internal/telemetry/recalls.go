@@ -19,7 +19,7 @@ import (
 type Recalls struct {
 	tracer   trace.Tracer
 	duration metric.Float64Histogram
-	record   [outcomes][]metric.RecordOption // by graph.CallStatus
+	record   [graph.Statuses][]metric.RecordOption // by graph.CallStatus
 }
 
 // Recalls returns nil when there is nobody to report to. The error says that the provider refused an instrument.
@@ -35,7 +35,7 @@ func (t *Telemetry) Recalls() (*Recalls, error) {
 	if meter == nil {
 		meter = metricnoop.Meter{}
 	}
-	for status := range graph.CallStatus(outcomes) {
+	for status := range graph.CallStatus(graph.Statuses) {
 		r.record[status] = []metric.RecordOption{metric.WithAttributes(AttrOutcome.String(status.String()))}
 	}
 	var err error

@@ -2,6 +2,7 @@ package fresh
 
 import (
 	"math"
+	"slices"
 
 	"github.com/engram-stream/engram/internal/simd"
 	"github.com/engram-stream/engram/stages/index/quant"
@@ -60,13 +61,10 @@ type Exact struct {
 
 // NewExact copies the query, of finite components.
 func (m Metric) NewExact(query []float32) *Exact {
-	e := &Exact{metric: m, query: append([]float32(nil), query...)}
 	if norm := math.Sqrt(simd.SquaredNorm(query)); m == Cosine && norm > 0 {
-		for i, x := range e.query {
-			e.query[i] = float32(float64(x) / norm)
-		}
+		return &Exact{metric: m, query: quant.AppendUnit(nil, query, norm)}
 	}
-	return e
+	return &Exact{metric: m, query: slices.Clone(query)}
 }
 
 // Score compares a vector of as many components; a zero vector has the cosine 0 with everything.
@@ -81,11 +79,8 @@ func (e *Exact) Score(v []float32) float32 {
 	}
 }
 
-// Squared norms within these are computed in float32 without loss.
-const leastSquared, mostSquared = 1e-30, 1e30
-
 func cosineScore(unit, v []float32) float32 {
-	if _, squared := simd.Norms(v); squared >= leastSquared && squared <= mostSquared {
+	if _, squared := simd.Norms(v); quant.InRange(squared) {
 		return float32(min(max(float64(simd.Dot(unit, v))/math.Sqrt(float64(squared)), -1), 1))
 	}
 	norm := math.Sqrt(simd.SquaredNorm(v))

@@ -11,12 +11,9 @@ import (
 // rotationSeed fixes the rotation: codes that are kept on disk depend on it.
 const rotationSeed = 0x656e6772616d // "engram"
 
-// Vectors whose squared norm is outside are scaled to length 1 before they are rotated: sums of their components would
-// overflow float32, or lose what is in them.
-const (
-	leastSquared = 1e-30
-	mostSquared  = 1e30
-)
+// InRange reports whether sums over the components of a vector of a squared norm keep what is in them in float32. The others,
+// and those whose squared norm is NaN since infinities cancel, are scaled to length 1 before they are rotated.
+func InRange(squared float32) bool { return squared >= 1e-30 && squared <= 1e30 }
 
 // Scheme is how vectors of one dimension are encoded. Immutable, and shared: it takes 4 floats a component.
 type Scheme struct {
@@ -63,7 +60,7 @@ func (s *Scheme) Rotate(to *Rotated, v []float32) {
 	}
 	_, squared := simd.Norms(v)
 	to.Scale, to.Norm = 1, math.Sqrt(float64(squared))
-	if !(squared >= leastSquared && squared <= mostSquared) { // NaN, too: infinities cancel
+	if !InRange(squared) {
 		v = to.toUnit(v)
 	}
 	s.rotation.Rotate(to.Values, v)
@@ -76,11 +73,16 @@ func (r *Rotated) toUnit(v []float32) []float32 {
 		return v
 	}
 	r.Scale = r.Norm
-	r.scaled = append(r.scaled[:0], v...)
-	for i, x := range v {
-		r.scaled[i] = float32(float64(x) / r.Norm)
-	}
+	r.scaled = AppendUnit(r.scaled[:0], v, r.Norm)
 	return r.scaled
+}
+
+// AppendUnit appends a vector of a norm, which is not 0, scaled to length 1.
+func AppendUnit(to, v []float32, norm float64) []float32 {
+	for _, x := range v {
+		to = append(to, float32(float64(x)/norm))
+	}
+	return to
 }
 
 // Normalize makes it a vector of length 1 in the same direction; the zero vector has none, and stays.
