@@ -4,6 +4,7 @@ package arch
 func Layers() []Layer {
 	return []Layer{
 		{Folder: "internal/simd", Why: "kernels know numbers only, so that they can be tested against the pure ones alone"},
+		{Folder: "internal/arena", Why: "memory knows nothing of what lies in it"},
 		{Folder: "internal/fault", Why: "everything imports fault, so it imports nothing of ours"},
 		{
 			Folder: "internal/memory", May: []string{"internal/fault"},
@@ -30,8 +31,8 @@ func Layers() []Layer {
 		stage("journal"),
 		stage("index"),
 		stage("notify"),
-		{Folder: "stages/index/hnsw", May: []string{"internal/simd", "stages/index/quant"}, Why: whyIndexCore},
-		{Folder: "stages/index/fresh", May: []string{"internal/simd", "stages/index/quant"}, Why: whyIndexCore},
+		{Folder: "stages/index/hnsw", May: []string{"internal/arena", "internal/simd", "stages/index/quant"}, Why: whyIndexCore},
+		{Folder: "stages/index/fresh", May: []string{"internal/arena", "internal/simd", "stages/index/quant"}, Why: whyIndexCore},
 		{Folder: "stages/index/quant", May: []string{"internal/simd"}, Why: whyIndexCore},
 		{
 			Folder: "config", May: []string{"graph", "internal/fault"},
