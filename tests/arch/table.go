@@ -31,7 +31,8 @@ func Layers() []Layer {
 		stage("journal"),
 		stage("index"),
 		stage("notify"),
-		{Folder: "stages/index/hnsw", May: []string{"internal/arena", "internal/simd", "stages/index/quant"}, Why: whyIndexCore},
+		{Folder: "stages/index/epoch", Why: whyIndexCore},
+		{Folder: "stages/index/hnsw", May: []string{"internal/arena", "internal/simd", "stages/index/epoch", "stages/index/quant"}, Why: whyIndexCore},
 		{Folder: "stages/index/fresh", May: []string{"internal/arena", "internal/simd", "stages/index/quant"}, Why: whyIndexCore},
 		{Folder: "stages/index/quant", May: []string{"internal/simd"}, Why: whyIndexCore},
 		{

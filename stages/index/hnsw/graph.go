@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/engram-stream/engram/stages/index/epoch"
 	"github.com/engram-stream/engram/stages/index/quant"
 )
 
@@ -20,6 +21,8 @@ type Options struct {
 	Unit    bool   // vectors are scaled to length 1: Distance then ranks as the cosine does
 	Degree  int    // entries of a list at level 0, half as many above it: even, 8 to 128; 0: 32
 	Seed    uint64 // of the levels
+	// Epochs count the searches, and whoever else holds on to what it has found; nil: the graph has its own.
+	Epochs *epoch.Epochs
 }
 
 // Graph holds nodes and their lists. Any number of searchers, and one builder.
@@ -36,7 +39,7 @@ type Graph struct {
 	top      atomic.Uint64           // of an entry; 0: there is none
 	numbered atomic.Uint32           // numbers below it have been given to nodes
 	live     atomic.Int64            // nodes in the graph
-	epochs   epochs
+	epochs   *epoch.Epochs           // of whoever reads
 }
 
 // New returns an empty graph. A degree out of range panics.
@@ -47,7 +50,10 @@ func New(o Options) *Graph {
 	if o.Degree < 8 || o.Degree > 128 || o.Degree%2 != 0 {
 		panic(fmt.Sprintf("hnsw: a degree of %d", o.Degree))
 	}
-	g := &Graph{scheme: o.Scheme, frame: o.Frame, measure: o.Measure, unit: o.Unit, degree: o.Degree, seed: o.Seed}
+	if o.Epochs == nil {
+		o.Epochs = &epoch.Epochs{}
+	}
+	g := &Graph{epochs: o.Epochs, scheme: o.Scheme, frame: o.Frame, measure: o.Measure, unit: o.Unit, degree: o.Degree, seed: o.Seed}
 	g.storage.Store(newStorage(o.Scheme, o.Degree))
 	return g
 }

@@ -62,15 +62,15 @@ func clusters(r *rand.Rand, n, dimension, centers int, width float64) [][]float3
 }
 
 func recall(t testing.TB, g *Graph, queries [][]float32, k, ef int) float64 {
-	walks, all := g.NewSearcher(), g.NewSearcher()
+	var walks, all Searcher
 	hits := 0
 	for _, v := range queries {
-		truth, _ := all.Exact(Query{Vector: v, K: k})
+		truth, _ := all.Exact(g, Query{Vector: v, K: k})
 		in := map[uint32]bool{}
 		for _, f := range truth {
 			in[f.Slot] = true
 		}
-		found, _ := walks.Search(Query{Vector: v, K: k, Ef: ef})
+		found, _ := walks.Search(g, Query{Vector: v, K: k, Ef: ef})
 		require.Len(t, found, min(k, g.Len()))
 		for _, f := range found {
 			if in[f.Slot] {
@@ -174,7 +174,7 @@ func TestWhateverIsInsertedAndRemoved(t *testing.T) {
 			b.Remove(gone, 2)
 			require.NoError(t, Validate(g), "after %d of %d were removed", len(gone), len(gone)+len(alive))
 			require.Equal(t, len(alive), g.Len())
-			found, _ := g.NewSearcher().Search(Query{Vector: c.vectors[r.IntN(next)], K: 20, Ef: 20})
+			found, _ := new(Searcher).Search(g, Query{Vector: c.vectors[r.IntN(next)], K: 20, Ef: 20})
 			require.Len(t, found, min(20, len(alive)))
 			for _, f := range found {
 				require.True(t, alive[f.Slot])
@@ -234,10 +234,10 @@ func TestSearchesWhileItIsWritten(t *testing.T) {
 	var group conc.WaitGroup
 	for i := range 3 {
 		group.Go(func() {
-			s := g.NewSearcher()
+			var s Searcher
 			for at := i; !done.Load(); at++ {
 				v := at % 500
-				found, _ := s.Search(Query{Vector: c.vectors[v], K: 10, Ef: 50})
+				found, _ := s.Search(g, Query{Vector: c.vectors[v], K: 10, Ef: 50})
 				assert.Len(t, found, 10)
 				assert.Equal(t, uint32(v), found[0].Slot, "what stays is found")
 			}
@@ -290,8 +290,8 @@ func TestWhatIsKeptIsFound(t *testing.T) {
 	g, _ := build(t, c, Options{}, 32, 1000, 1)
 	for _, part := range []uint32{2, 100, 1000, 5000} {
 		keep := func(slot uint32) bool { return slot%part == 1 }
-		found, _ := g.NewSearcher().Search(Query{Vector: c.vectors[0], K: 10, Ef: 20, Keep: keep})
-		truth, _ := g.NewSearcher().Exact(Query{Vector: c.vectors[0], K: 10, Keep: keep})
+		found, _ := new(Searcher).Search(g, Query{Vector: c.vectors[0], K: 10, Ef: 20, Keep: keep})
+		truth, _ := new(Searcher).Exact(g, Query{Vector: c.vectors[0], K: 10, Keep: keep})
 		require.Len(t, found, len(truth))
 		for _, f := range found {
 			require.True(t, keep(f.Slot))

@@ -185,17 +185,17 @@ func (r *removal) crown() {
 
 // retire notes that nothing leads to a node any more.
 func (b *Builder) retire(n Node) {
-	b.retired = append(b.retired, retired{node: n, epoch: b.graph.epochs.now.Load()})
+	b.retired = append(b.retired, retired{node: n, epoch: b.graph.epochs.Now()})
 }
 
 // reclaim takes the numbers of retired nodes that no search can have seen.
 func (b *Builder) reclaim() {
 	g := b.graph
-	g.epochs.advance()
+	g.epochs.Advance()
 	st := g.storage.Load()
 	rest := b.retired[:0]
 	for _, r := range b.retired {
-		if !g.epochs.over(r.epoch) {
+		if !g.epochs.Over(r.epoch) {
 			rest = append(rest, r)
 			continue
 		}

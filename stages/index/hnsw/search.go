@@ -261,6 +261,8 @@ func (w *walker) rank() []Found {
 }
 
 // Searcher finds the nearest of a graph. Not safe for concurrent use: each goroutine has its own.
+//
+// The zero value is ready, for any graph.
 type Searcher struct {
 	graph   *Graph
 	walker  walker
@@ -268,9 +270,6 @@ type Searcher struct {
 	rotated quant.Rotated
 	scratch quant.Scratch
 }
-
-// NewSearcher returns a searcher of a graph.
-func (g *Graph) NewSearcher() *Searcher { return &Searcher{graph: g} }
 
 // Query asks for the nearest of a graph.
 type Query struct {
@@ -284,14 +283,14 @@ type Query struct {
 // Search returns up to K of the nearest, the nearest first, and how many nodes it compared. The slice is good until the next
 // search. Where fewer than K of what a walk came by are kept it walks again with a larger Ef, and at last compares all: K are
 // found if the graph has them.
-func (s *Searcher) Search(q Query) (found []Found, compared int) {
-	epoch := s.graph.epochs.enter()
-	defer s.graph.epochs.leave(epoch)
-	e, ok := s.begin(q)
+func (s *Searcher) Search(g *Graph, q Query) (found []Found, compared int) {
+	epoch := g.epochs.Enter()
+	defer g.epochs.Leave(epoch)
+	defer s.end()
+	e, ok := s.begin(g, q)
 	if !ok {
 		return nil, 0
 	}
-	defer runtime.KeepAlive(s.walker.st)
 	ef := max(q.Ef, q.K)
 	for nodes := s.graph.Len(); ; ef *= 4 {
 		if ef >= nodes/exactShare && ef > q.Ef {
@@ -311,23 +310,23 @@ func (s *Searcher) Search(q Query) (found []Found, compared int) {
 const exactShare = 16
 
 // Exact is Search by comparing all.
-func (s *Searcher) Exact(q Query) (found []Found, compared int) {
-	epoch := s.graph.epochs.enter()
-	defer s.graph.epochs.leave(epoch)
-	if _, ok := s.begin(q); !ok {
+func (s *Searcher) Exact(g *Graph, q Query) (found []Found, compared int) {
+	epoch := g.epochs.Enter()
+	defer g.epochs.Leave(epoch)
+	defer s.end()
+	if _, ok := s.begin(g, q); !ok {
 		return nil, 0
 	}
-	defer runtime.KeepAlive(s.walker.st)
 	return s.all(q), s.graph.Len()
 }
 
 // begin prepares the walker for a query; false: the graph is empty.
-func (s *Searcher) begin(q Query) (entry, bool) {
-	e, ok := s.graph.entry() // before the storage, which then has it
+func (s *Searcher) begin(g *Graph, q Query) (entry, bool) {
+	e, ok := g.entry() // before the storage, which then has it
 	if !ok {
 		return e, false
 	}
-	g := s.graph
+	s.graph = g
 	w := &s.walker
 	w.st, w.perUnit, w.inner, w.probe = g.storage.Load(), g.frame.PerUnit(), g.measure == Inner, &s.probe
 	g.scheme.Rotate(&s.rotated, q.Vector)
@@ -340,6 +339,12 @@ func (s *Searcher) begin(q Query) (entry, bool) {
 		g.frame.Probe(&s.probe, &s.rotated, &s.scratch)
 	}
 	return e, true
+}
+
+// end lets go of the graph.
+func (s *Searcher) end() {
+	runtime.KeepAlive(s.walker.st)
+	s.graph, s.walker.st = nil, nil
 }
 
 // kept ranks the pool and leaves out what the query does not keep.
