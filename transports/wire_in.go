@@ -141,7 +141,7 @@ func queryFromWire(q *engramv1.RecallQuery, limit int) (memory.Query, error) {
 		return memory.Query{}, err
 	}
 	out := memory.Query{
-		Vector: vector, Text: q.GetText(), Limit: int(q.GetLimit()), MinScore: q.MinScore, Exact: q.GetExact(),
+		Vector: vector, Text: q.GetText(), Limit: int(q.GetLimit()), MinScore: q.MinScore, Ef: int(q.GetEf()), Exact: q.GetExact(),
 		IncludeContent: q.GetIncludeContent(), IncludeEmbedding: q.GetIncludeEmbedding(),
 	}
 	if out.Limit == 0 {

@@ -136,6 +136,7 @@ type Query struct {
 	Text             string // instead of a vector, while it has none: to be embedded before the index is asked
 	Limit            int    // 1..MaxRecallLimit
 	MinScore         *float32
+	Ef               int  // how many of the nearest a walk through the graph keeps, at least; 0: as many as the index takes to be enough
 	Exact            bool // compare every vector at full precision, in the journal
 	IncludeContent   bool
 	IncludeEmbedding bool

@@ -18,12 +18,13 @@ type index struct {
 	journal Journal
 	hash    func(string) uint64
 	logger  *slog.Logger
+	merger  *merger
 
 	spaces sync.Map // name → *space; a load takes no lock
 }
 
-func newIndex(journal Journal, hash func(string) uint64, logger *slog.Logger) *index {
-	return &index{journal: journal, hash: hash, logger: logger}
+func newIndex(journal Journal, hash func(string) uint64, logger *slog.Logger, m *merger) *index {
+	return &index{journal: journal, hash: hash, logger: logger, merger: m}
 }
 
 func (ix *index) newWriter() writer { return writer{hash: ix.hash, journal: ix.journal} }
@@ -124,6 +125,9 @@ func (ix *index) commit(ctx context.Context, c *change) (matched []uint64, err e
 		c.err = ix.tryPrepare(c)
 	}
 	err = c.err
+	if g := c.space.w.merged; err == nil && g != nil && g.failed.Load() {
+		err = fault.New(fault.Internal, "a merge into the graph has failed")
+	}
 	if err == nil {
 		err = guarded(func() error { matched, err = c.space.w.apply(c.steps); return err })
 	}
@@ -134,6 +138,7 @@ func (ix *index) commit(ctx context.Context, c *change) (matched []uint64, err e
 		return nil, err
 	}
 	c.space.publish()
+	ix.merger.offer(c.space)
 	return matched, nil
 }
 

@@ -179,7 +179,7 @@ var roomy = fixedLimits{workers: 2, queue: 64, maxLimit: memory.MaxRecallLimit}
 // openStage returns an open stage over a journal.
 func openStage(t testing.TB, j *fakeJournal, l fixedLimits) *Stage {
 	t.Helper()
-	s := newStage(nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](l))
+	s := newStage(plain, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](l))
 	require.NoError(t, s.Open(context.Background()))
 	return s
 }
@@ -204,3 +204,6 @@ func rejected() memory.Op {
 }
 
 func numbered(n int) string { return fmt.Sprintf("m%d", n) }
+
+// plain are settings without graphs.
+var plain = Config{Rescore: true}

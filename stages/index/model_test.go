@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 	"github.com/engram-stream/engram/stages/index/fresh"
+	"github.com/engram-stream/engram/stages/index/hnsw"
 )
 
 // modelSpace is a space as a list of everything ever observed: the naive definition of the right answers.
@@ -144,6 +146,7 @@ type machine struct {
 type keptView struct {
 	space string
 	view  *view
+	stay  *stay
 }
 
 var modelSpaces = []string{"a", "b", "new"}
@@ -171,10 +174,11 @@ func newMachine(t *rapid.T) *machine {
 
 // restart opens a new stage over the same journal, with the machine's hash.
 func (m *machine) restart(t *rapid.T) {
-	m.stage = newStage(nil, graph.NewHandle[Journal](m.journal), graph.NewHandle[Limits](roomy))
-	m.stage.index = newIndex(m.journal, m.hash, m.stage.logger)
+	m.stage = newStage(plain, nil, graph.NewHandle[Journal](m.journal), graph.NewHandle[Limits](roomy))
+	m.stage.merger = newMerger(mergeLimits{graphFrom: 4, workers: 2}, 1<<20, slog.New(slog.DiscardHandler))
+	m.stage.index = newIndex(m.journal, m.hash, m.stage.logger, newMerger(mergeLimits{graphFrom: 4, workers: 2}, 1<<20, slog.New(slog.DiscardHandler)))
 	require.NoError(t, m.stage.index.open(context.Background()))
-	m.stage.service.serve(&server{index: m.stage.index, pool: newPool(2, 8), share: fresh.NewShare(1), maxLimit: roomy.maxLimit})
+	m.stage.service.serve(&server{index: m.stage.index, pool: newPool(2, 8), share: fresh.NewShare(1), maxLimit: roomy.maxLimit, rescore: true})
 	m.kept = nil
 }
 
@@ -324,6 +328,7 @@ func (m *machine) recall(t *rapid.T) {
 func requireHits(t *rapid.T, want, got []memory.Hit) {
 	require.Len(t, got, len(want))
 	for i := range want {
+		got[i].State = memory.Fresh // or graphed
 		require.Equal(t, want[i], got[i], "rank %d", i)
 	}
 }
@@ -331,7 +336,8 @@ func requireHits(t *rapid.T, want, got []memory.Hit) {
 func (m *machine) keep(t *rapid.T) {
 	space := rapid.SampledFrom(modelSpaces).Draw(t, "space")
 	if sp := m.stage.index.space(space); sp != nil && len(m.kept) < 8 {
-		m.kept = append(m.kept, keptView{space: space, view: sp.view.Load()})
+		stay := m.stage.service.opened.Load().enter(space)
+		m.kept = append(m.kept, keptView{space: space, view: sp.view.Load(), stay: stay})
 	}
 }
 
@@ -348,7 +354,7 @@ func (m *machine) old(t *rapid.T) {
 		sv := m.stage.service.opened.Load()
 		turns, err := sv.pool.begin()
 		require.NoError(t, err)
-		require.NoError(t, sv.answer(context.Background(), turns, k.view, q, &result))
+		require.NoError(t, sv.answer(context.Background(), turns, &search{sv: sv, v: k.view, q: q, stay: &stay{}}, &result))
 		turns.end()
 		requireHits(t, model.recall(q.Vector, k.view.version, q.Limit, q.MinScore), result.Hits)
 	}
@@ -362,6 +368,29 @@ func (m *machine) old(t *rapid.T) {
 	if ok {
 		require.Equal(t, alive[place].birth, memory.Version(found.record.Birth))
 	}
+}
+
+// letGo has the reader of a kept view leave.
+func (m *machine) letGo(t *rapid.T) {
+	if len(m.kept) > 0 {
+		i := rapid.IntRange(0, len(m.kept)-1).Draw(t, "kept")
+		m.kept[i].stay.leave()
+		m.kept = slices.Delete(m.kept, i, i+1)
+	}
+}
+
+// merge has the merger go round, which nothing may show.
+func (m *machine) merge(t *rapid.T) {
+	for range rapid.IntRange(1, 6).Draw(t, "rounds") {
+		m.stage.merger.round(context.Background())
+	}
+	m.stage.index.spaces.Range(func(_, sp any) bool {
+		if g := sp.(*space).view.Load().merged; g != nil && g.coverage.Load().graph != nil {
+			require.NoError(t, hnsw.Validate(g.coverage.Load().graph))
+			require.False(t, g.failed.Load())
+		}
+		return true
+	})
 }
 
 func (m *machine) lookUp(t *rapid.T) {
@@ -424,6 +453,8 @@ func TestRandomHistoriesEqualTheModel(t *testing.T) {
 			"watch":   m.watch,
 			"keep":    m.keep,
 			"old":     m.old,
+			"let go":  m.letGo,
+			"merge":   m.merge,
 			"restart": func(t *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(t, "restarts") == 0 {
 					m.restart(t)

@@ -43,6 +43,7 @@ func (ix *index) open(ctx context.Context) error {
 	}
 	ix.spaces.Range(func(_, sp any) bool {
 		sp.(*space).publish()
+		ix.merger.offer(sp.(*space))
 		return true
 	})
 	return nil
@@ -69,6 +70,7 @@ func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched [
 		}
 		ix.logger.Error("index: rebuilding a space from the journal", "space", c.space.name, "try", try+1, "cause", cause)
 		w := ix.newWriter()
+		w.epochs = &c.space.epochs
 		matched, cause = ix.rebuildInto(ctx, &w, c)
 		if ctx.Err() != nil {
 			return nil, contextFault(ctx)
@@ -82,7 +84,7 @@ func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched [
 	c.space.degraded = damaged(c.space.name, cause)
 	goal := c.goal()
 	c.space.w = ix.newWriter()
-	c.space.w.version = goal
+	c.space.w.epochs, c.space.w.version = &c.space.epochs, goal
 	return make([]uint64, len(c.steps)), nil
 }
 

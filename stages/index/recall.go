@@ -14,6 +14,8 @@ import (
 
 // recall takes the snapshot before it waits for its turn: what was acked by now is seen, what comes later is not.
 func (sv *server) recall(ctx context.Context, space string, q memory.Query) (memory.Result, error) {
+	stay := sv.enter(space)
+	defer stay.leave()
 	v, err := sv.view(space)
 	if err != nil {
 		return memory.Result{}, err
@@ -30,7 +32,7 @@ func (sv *server) recall(ctx context.Context, space string, q memory.Query) (mem
 		return memory.Result{}, err
 	}
 	defer turns.end()
-	if err := sv.answer(ctx, turns, v, q, &result); err != nil {
+	if err := sv.answer(ctx, turns, &search{sv: sv, v: v, q: q, stay: stay}, &result); err != nil {
 		return memory.Result{}, err
 	}
 	return result, nil
@@ -50,14 +52,36 @@ const (
 )
 
 // answer finds, compares and reads what it has found, a turn's worth at a time. A small answer is done in one turn.
-func (sv *server) answer(ctx context.Context, turns *recalling, v *view, q memory.Query, result *memory.Result) error {
-	s := &search{sv: sv, v: v, q: q, exact: v.tier.Metric().NewExact(q.Vector), answer: answer{hold: q.Hold}}
+func (sv *server) answer(ctx context.Context, turns *recalling, s *search, result *memory.Result) error {
+	s.exact, s.answer.hold = s.v.tier.Metric().NewExact(s.q.Vector), s.q.Hold
 	for {
 		err := turns.turn(ctx, func() error { return s.step(ctx) })
 		if err != nil || s.done() {
-			result.Hits, result.Scanned = s.answer.hits, s.scanned
+			result.Hits, result.Scanned, result.Graphed = s.answer.hits, s.scanned, min(s.covered.version, s.v.version)
 			return err
 		}
+	}
+}
+
+// stay is a reader's among those of a space, from before it loads the view until it has its candidates.
+type stay struct {
+	space *space // nil: it has left, or there is none
+	epoch uint64
+}
+
+func (sv *server) enter(space string) *stay {
+	sp := sv.index.space(space)
+	if sp == nil {
+		return &stay{}
+	}
+	return &stay{space: sp, epoch: sp.epochs.Enter()}
+}
+
+// leave ends it, once.
+func (s *stay) leave() {
+	if s.space != nil {
+		s.space.epochs.Leave(s.epoch)
+		s.space = nil
 	}
 }
 
@@ -66,9 +90,11 @@ type search struct {
 	sv    *server
 	v     *view
 	q     memory.Query
+	stay  *stay
 	exact *fresh.Exact
 
 	scanned    int
+	covered    coverage // by the graph, when it was searched
 	candidates []fresh.Candidate
 	next       fresh.Slot // of an exact search: the slots before it are compared
 	found      bool       // no more candidates will come
@@ -107,10 +133,8 @@ func (s *search) look(ctx context.Context) (err error) {
 		s.candidates, s.scanned = append(s.candidates, more...), s.scanned+len(more)
 	default:
 		s.found = true
-		s.candidates, s.scanned, err = s.v.tier.Scan(ctx, fresh.Query{
-			Vector: s.q.Vector, Version: uint64(s.v.version), Share: s.sv.share,
-			K: s.q.Limit + min(s.q.Limit, rescoreMost) + rescoreMore,
-		})
+		err = s.nearest(ctx)
+		s.stay.leave()
 	}
 	if err != nil {
 		return contextFault(ctx)
@@ -118,8 +142,34 @@ func (s *search) look(ctx context.Context) (err error) {
 	return nil
 }
 
+// nearest finds candidates by their codes: in the graph, and in what it has not taken over yet.
+func (s *search) nearest(ctx context.Context) (err error) {
+	k := s.q.Limit + min(s.q.Limit, rescoreMost) + rescoreMore
+	s.covered = *s.v.merged.coverage.Load()
+	s.candidates, s.scanned, err = s.v.tier.Scan(ctx, fresh.Query{
+		Vector: s.q.Vector, Version: uint64(s.v.version), Share: s.sv.share, K: k, From: s.covered.through,
+	})
+	if err != nil || s.covered.graph == nil {
+		return err
+	}
+	walked, compared := s.v.merged.walk(&s.covered, s.q.Vector, s.v.version, k, max(walkEf, k+k/2, s.q.Ef))
+	s.scanned += compared
+	for _, c := range walked {
+		// What is being taken over may be found in both.
+		if !slices.ContainsFunc(s.candidates, func(f fresh.Candidate) bool { return f.Slot == c.Slot }) {
+			s.candidates = append(s.candidates, c)
+		}
+	}
+	slices.SortFunc(s.candidates, fresh.Compare)
+	s.candidates = s.candidates[:min(k, len(s.candidates))]
+	return nil
+}
+
 // rescore gives the candidates the scores of their vectors.
 func (s *search) rescore(ctx context.Context) error {
+	if !s.sv.rescore && !s.q.Exact {
+		s.rescored = len(s.candidates)
+	}
 	for s.rescored < len(s.candidates) && s.reads < turnReads {
 		if ctx.Err() != nil {
 			return contextFault(ctx)
@@ -166,7 +216,11 @@ func (s *search) hydrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.answer.add(hit(op.Observe, memory.Version(c.Birth), c.Score, s.q.IncludeContent, s.q.IncludeEmbedding)); err != nil {
+		h := hit(op.Observe, memory.Version(c.Birth), c.Score, s.q.IncludeContent, s.q.IncludeEmbedding)
+		if c.Slot < s.covered.through {
+			h.State = memory.Graphed
+		}
+		if err := s.answer.add(h); err != nil {
 			return err
 		}
 	}

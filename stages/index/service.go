@@ -25,6 +25,7 @@ type server struct {
 	index    *index
 	pool     *pool
 	share    *fresh.Share
+	rescore  bool // candidates are compared at full precision
 	maxLimit int
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index/epoch"
 )
 
 // space is the index of one memory space, in one incarnation.
@@ -18,6 +19,8 @@ type space struct {
 	view    atomic.Pointer[view]          // never nil; written by the owner
 	waiting atomic.Pointer[chan struct{}] // closed at the next publication; nil: nobody waits
 	dropped atomic.Bool                   // the space has been deleted: what is published here nobody finds
+	due     atomic.Bool                   // the merger has it in its queue
+	epochs  epoch.Epochs                  // of whoever looks for the nearest; entered before the view is loaded
 
 	// the owner's: the lane that carries the space
 	w        writer
@@ -29,6 +32,7 @@ type space struct {
 
 func newSpace(name string, incarnation uint64, w writer) *space {
 	sp := &space{name: name, incarnation: incarnation, w: w}
+	sp.w.epochs = &sp.epochs
 	sp.view.Store(&view{})
 	return sp
 }

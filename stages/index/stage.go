@@ -15,36 +15,35 @@ import (
 	"github.com/engram-stream/engram/stages/index/fresh"
 )
 
-// Config is the stage's settings: none of its own. Recall's limits are the pipeline's `recall`.
-type Config struct{}
-
 // Register adds the kind "index".
 func Register(r *graph.Registry) {
 	doc := graph.Doc{
 		Summary: "Makes durable observations findable and answers recalls from the published snapshot.",
 		Traits:  graph.Traits{Ordered: true},
 	}
-	graph.Register(r, "index", doc, Config{}, func(_ Config, d graph.Deps) (graph.Stage[session.Appended, session.Applied], error) {
-		return newStage(d.Logger, graph.Use[Journal](d), graph.Use[Limits](d)), nil
+	graph.Register(r, "index", doc, defaults, func(c Config, d graph.Deps) (graph.Stage[session.Appended, session.Applied], error) {
+		return newStage(c, d.Logger, graph.Use[Journal](d), graph.Use[Limits](d)), nil
 	})
 }
 
 // Stage applies durable ops. Process runs on one goroutine a lane; a space stays on its lane.
 type Stage struct {
+	config  Config
 	logger  *slog.Logger
 	journal *graph.Handle[Journal]
 	limits  *graph.Handle[Limits]
 	service *Service
 
 	// set by Open
-	index *index
+	index  *index
+	merger *merger
 }
 
-func newStage(logger *slog.Logger, journal *graph.Handle[Journal], limits *graph.Handle[Limits]) *Stage {
+func newStage(c Config, logger *slog.Logger, journal *graph.Handle[Journal], limits *graph.Handle[Limits]) *Stage {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Stage{logger: logger, journal: journal, limits: limits, service: &Service{}}
+	return &Stage{config: c, logger: logger, journal: journal, limits: limits, service: &Service{}}
 }
 
 // Exports offers the Service.
@@ -52,10 +51,12 @@ func (s *Stage) Exports() []any { return []any{s.service} }
 
 // Open builds the index from the journal, in one pass.
 func (s *Stage) Open(ctx context.Context) error {
-	s.index = newIndex(s.journal.Get(), hasher(secretSeed()), s.logger)
+	s.merger = newMerger(s.config.limits(), s.config.FreshLimit, s.logger)
+	s.index = newIndex(s.journal.Get(), hasher(secretSeed()), s.logger, s.merger)
 	if err := s.index.open(ctx); err != nil {
 		return err
 	}
+	s.merger.start()
 	s.journal.Get().OnDelete(func(space memory.Space) { s.index.drop(space.Name, space.Incarnation) })
 	workers, queue, maxLimit := s.limits.Get().RecallLimits()
 	s.service.serve(&server{
@@ -63,7 +64,16 @@ func (s *Stage) Open(ctx context.Context) error {
 		pool:     newPool(workers, queue),
 		share:    fresh.NewShare(runtime.GOMAXPROCS(0) - 1),
 		maxLimit: min(maxLimit, memory.MaxRecallLimit),
+		rescore:  s.config.Rescore,
 	})
+	return nil
+}
+
+// Close ends what goes on in the background.
+func (s *Stage) Close() error {
+	if s.merger != nil {
+		s.merger.stop()
+	}
 	return nil
 }
 
@@ -102,6 +112,9 @@ func (s *Stage) settle(ctx context.Context, ready *applied, first, end int) erro
 	items := ready.in.Items[first:end]
 	changes := s.changes(items)
 	for i := range changes {
+		if err := s.merger.room(ctx, changes[i].space, len(changes[i].steps)); err != nil {
+			return err
+		}
 		s.index.prepare(&changes[i].change)
 	}
 	failure, err := ready.await(ctx, items[0].Durable)

@@ -14,6 +14,7 @@ type view struct {
 	version memory.Version
 	live    uint64      // memories alive at the version
 	tier    *fresh.Tier // nil until the first vector
+	merged  *merged     // beside the tier
 	ids     *idTable    // nil until the first vector
 	endings endings     // of memories that were forgotten up to the version
 	fault   *fault.Error

@@ -6,6 +6,7 @@ import (
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index/epoch"
 	"github.com/engram-stream/engram/stages/index/fresh"
 )
 
@@ -20,8 +21,10 @@ type step struct {
 type writer struct {
 	hash    func(string) uint64
 	journal Journal
+	epochs  *epoch.Epochs // of the space's readers
 
 	tier    *fresh.Tier
+	merged  *merged // beside the tier
 	ids     *idTable
 	version memory.Version // the last one applied
 	floor   memory.Version // the last one published
@@ -67,6 +70,7 @@ func (w *writer) fit(describe func() memory.Space, dimension int) error {
 		return nil
 	}
 	w.tier, w.ids = fresh.New(dimension, metric), newIDTable(leastIDs)
+	w.merged = newMerged(w.tier, w.epochs)
 	return nil
 }
 
@@ -142,13 +146,19 @@ func (w *writer) observe(id string, slot fresh.Slot, version memory.Version) err
 	} else {
 		w.tier.Replace(slot, older)
 		if w.tier.Record(older).Death == 0 {
-			w.tier.Kill(older, uint64(version))
+			w.kill(older, version)
 		} else {
 			w.live++
 		}
 	}
 	w.ids.set(position, h, slot, found)
 	return nil
+}
+
+// kill ends a slot at a version.
+func (w *writer) kill(slot fresh.Slot, version memory.Version) {
+	w.tier.Kill(slot, uint64(version))
+	w.merged.killed.Add(1)
 }
 
 // remembered drops the ids that are forgotten: readers get the new table with a view at or above their deaths.
@@ -162,7 +172,7 @@ func (w *writer) forget(f *memory.Forget, version memory.Version) (matched uint6
 	end := func(slot fresh.Slot, r fresh.Record) error {
 		covered, err := covers(f, r, w.journal)
 		if covered {
-			w.tier.Kill(slot, uint64(version))
+			w.kill(slot, version)
 			w.live--
 			matched++
 			w.endings.slots = append(w.endings.slots, slot)
@@ -213,7 +223,7 @@ func (w *writer) publish() *view {
 	w.floor = w.version
 	v := &view{version: w.version, live: w.live, endings: w.endings}
 	if w.tier != nil && w.tier.Len() > 0 {
-		v.tier, v.ids = w.tier, w.ids
+		v.tier, v.merged, v.ids = w.tier, w.merged, w.ids
 	}
 	return v
 }

@@ -29,6 +29,7 @@ const (
 type Query struct {
 	Vector  []float32 // of finite components; not changed
 	Version uint64    // the snapshot, published before the scan begins
+	From    Slot      // where it begins: the slots before it are somebody else's
 	K       int       // >= 1
 	// Keep drops slots that it returns false for; nil keeps all. Called concurrently.
 	Keep func(Slot) bool
@@ -134,6 +135,8 @@ func (t *Tier) newScan(ctx context.Context, q Query) *scan {
 	d := t.directory.Load()
 	s := &scan{ctx: ctx, q: q, tier: t, end: end, blocks: d.blocks, coarse: coarseTimes*q.K + coarseMore}
 	s.query, s.estimated = t.metric.encode(t.scheme, q.Vector, d.frame)
+	s.q.From -= q.From % simd.Lanes // codes are interleaved
+	s.next.Store(uint64(q.From) / stride)
 	return s
 }
 
@@ -190,7 +193,7 @@ func (w *worker) run(s *scan) {
 		if first >= uint64(s.end) {
 			return
 		}
-		if !w.scan(s, r, Slot(first), Slot(min(first+stride, uint64(s.end)))) {
+		if !w.scan(s, r, max(Slot(first), s.q.From), Slot(min(first+stride, uint64(s.end)))) {
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package fresh
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/engram-stream/engram/stages/index/quant"
@@ -42,9 +43,9 @@ type Tier struct {
 	scheme *quant.Scheme
 	metric Metric
 
-	// atomic; written by the writer only
-	directory atomic.Pointer[directory]
-	end       atomic.Uint32 // slots below it are committed
+	// atomic
+	directory atomic.Pointer[directory] // replaced by the writer, and by Release
+	end       atomic.Uint32             // slots below it are committed; written by the writer only
 
 	// the writer's own
 	tail    Slot // slots from end to tail are prepared
@@ -101,13 +102,18 @@ func (t *Tier) Prepare(e Entry) Slot {
 
 // growTo makes sure that block index exists. Readers keep the directory they loaded: it is replaced, never changed.
 func (t *Tier) growTo(index int) {
-	d := t.directory.Load()
-	if index < len(d.blocks) {
+	if index < len(t.directory.Load().blocks) {
 		return
 	}
 	if index >= doublings+largestBlocks {
 		panic("fresh: a tier cannot number more vectors")
 	}
+	for !t.tryGrow(index) { // codes have been released meanwhile
+	}
+}
+
+func (t *Tier) tryGrow(index int) bool {
+	d := t.directory.Load()
 	longer := &directory{blocks: make([]*block, len(d.blocks), len(d.blocks)+1), frame: d.frame}
 	copy(longer.blocks, d.blocks)
 	if index == doublings {
@@ -118,7 +124,7 @@ func (t *Tier) growTo(index int) {
 		b.coarse = newCoarse(blockSize(index), t.scheme)
 	}
 	longer.blocks = append(longer.blocks, b)
-	t.directory.Store(longer)
+	return t.directory.CompareAndSwap(d, longer)
 }
 
 // enframe gives a directory that has grown large a frame, around the mean of what is in it, and blocks with 1-bit codes in
@@ -214,4 +220,33 @@ func (t *Tier) EachUpTo(ctx context.Context, version uint64, at int64, visit fun
 func (t *Tier) at(s Slot) (b *block, offset int) {
 	index, offset := locate(s)
 	return t.directory.Load().blocks[index], offset
+}
+
+// Code returns the int8 code of a committed slot that has not been released.
+func (t *Tier) Code(s Slot) ([]int8, quant.Int8) {
+	b, offset := t.at(s)
+	return b.code(offset, t.scheme.Padded()), b.factors[offset]
+}
+
+// Scheme returns how the tier's vectors are encoded.
+func (t *Tier) Scheme() *quant.Scheme { return t.scheme }
+
+// Release lets go of the codes of whole blocks below a slot: scans from there on, and what is known of the slots, do not need
+// them. One goroutine calls it, which need not be the writer. Readers of an older directory go on with what they have. A tier
+// that has no frame keeps all: the frame is made of its first codes.
+func (t *Tier) Release(through Slot) {
+	for {
+		d := t.directory.Load()
+		whole, _ := locate(min(through, Slot(t.end.Load())))
+		if d.frame == nil || whole == 0 || d.blocks[whole-1].codes == nil {
+			return
+		}
+		fewer := &directory{blocks: slices.Clone(d.blocks), frame: d.frame}
+		for i, b := range d.blocks[:whole] {
+			fewer.blocks[i] = &block{records: b.records, deaths: b.deaths}
+		}
+		if t.directory.CompareAndSwap(d, fewer) {
+			return
+		}
+	}
 }

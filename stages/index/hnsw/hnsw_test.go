@@ -123,8 +123,8 @@ func TestTheSameBatchesMakeTheSameGraph(t *testing.T) {
 
 // TestBatchesAreAsGoodAsSingles: recall is that of inserting one by one, within 0.005.
 func TestBatchesAreAsGoodAsSingles(t *testing.T) {
-	c := encode(clusters(rand.New(rand.NewPCG(3, 4)), 6000, 96, 60, 0.5), false)
-	queries := clusters(rand.New(rand.NewPCG(3, 4)), 6300, 96, 60, 0.5)[6000:]
+	c := encode(clusters(rand.New(rand.NewPCG(3, 4)), 4000, 384, 60, 0.5), false)
+	queries := clusters(rand.New(rand.NewPCG(3, 4)), 4300, 384, 60, 0.5)[4000:]
 	recalls := map[int]float64{}
 	for _, batch := range []int{1, 100, 2000} {
 		g, _ := build(t, c, Options{}, 64, batch, 2)
@@ -141,7 +141,7 @@ func TestWhateverIsInsertedAndRemoved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		r := rand.New(rand.NewPCG(seed, 1))
-		dimension := rapid.SampledFrom([]int{3, 64, 100}).Draw(t, "dimension")
+		dimension := rapid.SampledFrom([]int{3, 64, 320}).Draw(t, "dimension")
 		width := rapid.SampledFrom([]float64{0, 0.01, 0.5, 5}).Draw(t, "width") // 0: there are as many vectors as centers
 		inner := rapid.Bool().Draw(t, "inner")
 		c := encode(clusters(r, 500, dimension, rapid.IntRange(1, 20).Draw(t, "centers"), width), false)

@@ -39,9 +39,9 @@ func (s *scorer) ready(n int) {
 	}
 }
 
-// estimates writes how far nodes are by their 1-bit codes, or by their int8 codes where those do not tell.
+// estimates writes how far nodes are by their 1-bit codes, or by their int8 codes where those do not tell or are as short.
 func (s *scorer) estimates(out []float32, nodes []uint32) {
-	if !s.probe.Estimated {
+	if s.st.fine || !s.probe.Estimated {
 		s.exact(out, nodes)
 		return
 	}
@@ -105,6 +105,10 @@ func (s *scorer) direction() float64 {
 // roughly writes how far nodes are from a node by their 1-bit codes: what the angle between what they differ by from the centroid
 // is expected to be.
 func (s *scorer) roughly(out []float32, n Node, nodes []uint32) {
+	if s.st.fine {
+		s.between(out, n, nodes)
+		return
+	}
 	s.ready(len(nodes))
 	sums := s.sums[:len(nodes)]
 	simd.HammingMany(sums, s.st.bits(n), s.st.records, s.st.stride, nodes)

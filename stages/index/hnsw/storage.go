@@ -22,6 +22,10 @@ const (
 	mask = held - 1
 )
 
+// finePadded is the length of int8 codes up to which nothing is gained by 1-bit codes: these take no fewer cache lines to
+// get at, and an estimate's error, which falls with the square root of the length, is too large to find the way by.
+const finePadded = 256
+
 // besideCode is how many words of a record follow its 1-bit code.
 const besideCode = 3
 
@@ -37,6 +41,7 @@ type storage struct {
 	// immutable
 	words, stride, padded int
 	degree                int       // of level 0
+	fine                  bool      // nodes are compared by int8 codes only
 	cosines               []float32 // of angles between 1-bit codes, by the bits in which they differ
 
 	limit          uint32 // nodes there is room for
@@ -56,6 +61,7 @@ type storage struct {
 func newStorage(scheme *quant.Scheme, degree int) *storage {
 	words := scheme.Words()
 	s := &storage{words: words, stride: (words + besideCode + 1) / 2 * 2, padded: scheme.Padded(), degree: degree}
+	s.fine = s.padded <= finePadded
 	s.cosines = make([]float32, s.padded+1)
 	for i := range s.cosines {
 		s.cosines[i] = float32(math.Cos(math.Pi * float64(i) / float64(scheme.Dimension())))

@@ -77,6 +77,9 @@ func (r *Rotated) toUnit(v []float32) []float32 {
 	return r.scaled
 }
 
+// Length returns a vector's.
+func Length(v []float32) float64 { return math.Sqrt(simd.SquaredNorm(v)) }
+
 // AppendUnit appends a vector of a norm, which is not 0, scaled to length 1.
 func AppendUnit(to, v []float32, norm float64) []float32 {
 	for _, x := range v {

@@ -1,0 +1,176 @@
+package index
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lull is how long the merger waits for readers that are still about.
+const lull = 20 * time.Millisecond
+
+// merger moves what is new into the graphs, in the background, a batch of a space at a time and the spaces in turn.
+type merger struct {
+	// immutable
+	limits    mergeLimits
+	freshMost int // vectors of a space that its graph may be behind
+	logger    *slog.Logger
+
+	wake     chan struct{}                 // of one: there is something to do
+	progress atomic.Pointer[chan struct{}] // closed when a merge has made room; nil: nobody waits
+	ended    chan struct{}                 // closed when run has returned
+	cancel   context.CancelFunc
+
+	mu    sync.Mutex
+	queue []*space // guarded by mu: those with something to do, each once
+}
+
+func newMerger(limits mergeLimits, freshMost int, logger *slog.Logger) *merger {
+	return &merger{
+		limits: limits, freshMost: freshMost, logger: logger,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), cancel: func() {},
+	}
+}
+
+// start begins to merge, until stop; where there are no graphs, there is nothing to do.
+func (m *merger) start() {
+	if m.limits.graphFrom == 0 {
+		close(m.ended)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	go func() {
+		defer close(m.ended)
+		m.run(ctx)
+	}()
+}
+
+// stop ends merging, once it has been started, and waits until it has. What a batch was about to do is not done.
+func (m *merger) stop() {
+	m.cancel()
+	<-m.ended
+}
+
+// offer tells of a space that has published something. Anyone may call it.
+func (m *merger) offer(sp *space) {
+	g := sp.view.Load().merged
+	if g == nil || !g.worthwhile(m.limits) || sp.due.Swap(true) {
+		return
+	}
+	m.mu.Lock()
+	m.queue = append(m.queue, sp)
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *merger) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		more, later := m.round(ctx)
+		if more {
+			continue
+		}
+		m.pause(ctx, later)
+	}
+}
+
+// pause waits for something to do; later: there will be, after a lull.
+func (m *merger) pause(ctx context.Context, later bool) {
+	var again <-chan time.Time
+	if later {
+		timer := time.NewTimer(lull)
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case <-m.wake:
+	case <-again:
+	case <-ctx.Done():
+	}
+}
+
+// round has one step done for each space that has something to do.
+func (m *merger) round(ctx context.Context) (more, later bool) {
+	m.mu.Lock()
+	queue := m.queue
+	m.queue = nil
+	m.mu.Unlock()
+	for _, sp := range queue {
+		spaceMore, spaceLater := m.step(ctx, sp)
+		more, later = more || spaceMore, later || spaceLater
+		sp.due.Store(false)
+		if spaceMore || spaceLater {
+			m.requeue(sp)
+		} else {
+			m.offer(sp) // what came meanwhile found it due
+		}
+	}
+	return more, later
+}
+
+func (m *merger) requeue(sp *space) {
+	if !sp.due.Swap(true) {
+		m.mu.Lock()
+		m.queue = append(m.queue, sp)
+		m.mu.Unlock()
+	}
+}
+
+// step merges one batch of a space.
+func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
+	v := sp.view.Load()
+	if v.merged == nil || v.merged.failed.Load() || sp.dropped.Load() {
+		return false, false
+	}
+	err := guarded(func() (err error) {
+		more, later, err = v.merged.step(ctx, v.version, m.limits)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		m.logger.Error("index: the merge of a space has failed, it will be rebuilt", "space", sp.name, "cause", err)
+		v.merged.failed.Store(true)
+		more, later = false, false
+	}
+	if ch := m.progress.Swap(nil); ch != nil {
+		close(*ch)
+	}
+	return more, later
+}
+
+// room returns once the space's graph is not too far behind for n more vectors, or nothing is going to be merged. The space's
+// owner calls it.
+func (m *merger) room(ctx context.Context, sp *space, n int) error {
+	for {
+		moved := m.moved()
+		g := sp.w.merged
+		if g == nil || g.pending()+n <= m.freshMost || !g.worthwhile(m.limits) {
+			return nil
+		}
+		m.offer(sp)
+		select {
+		case <-moved:
+		case <-m.ended: // nothing will
+			return nil
+		case <-ctx.Done():
+			return contextFault(ctx)
+		}
+	}
+}
+
+// moved returns a channel that is closed when a merge has made room.
+func (m *merger) moved() <-chan struct{} {
+	for {
+		if ch := m.progress.Load(); ch != nil {
+			return *ch
+		}
+		ch := make(chan struct{})
+		if m.progress.CompareAndSwap(nil, &ch) {
+			return ch
+		}
+	}
+}
