@@ -16,7 +16,8 @@ type benched struct {
 	ints        []int32
 	out         []uint32
 	many        []uint32
-	blocks      []uint64
+	blocks      []byte
+	tables      []byte
 	near, nears []float32
 }
 
@@ -32,7 +33,8 @@ func newBenched(n int) *benched {
 	for i := range b.many {
 		b.many[i] = uint32(i * 5 % 3)
 	}
-	b.blocks = randomWords(r, 1024*w)
+	b.blocks, b.tables = randomBytes(r, 8*1024*w), make([]byte, TableBytes*w)
+	QueryTables(b.tables, b.planes[:Planes*w])
 	b.near, b.nears = make([]float32, 1024), make([]float32, 1024)
 	return b
 }
@@ -58,7 +60,7 @@ func BenchmarkKernels(b *testing.B) {
 			run("many-int8", 32, func() { dotInt8Many(t, d.ints, d.b, d.as, n+gap, d.many) })
 			run("many-hamming", 32, func() { hammingMany(t, d.out[:32], d.with[:w], d.codes, n, d.many) })
 			run("many-bits4", 32, func() { dotBits4Many(t, d.out[:32], d.planes[:Planes*w], d.codes, n, d.many) })
-			run("blocks", 1024, func() { dotBits4Blocks(t, d.out, d.blocks, d.planes[:Planes*w]) })
+			run("blocks", 1024, func() { dotBits4Blocks(t, d.out, d.blocks, d.tables) })
 			run("filter", 1024, func() {
 				codes := Codes{Sums: d.out, Norms: d.near, Factors: d.near, Ones: d.near}
 				filterEstimates(t, make([]uint32, 1024), d.nears, codes, Estimate{Norm: 1}, 0, 0)
@@ -77,6 +79,14 @@ func BenchmarkKernels(b *testing.B) {
 				norms(t, d.rotated)
 			})
 		}
+	}
+	for _, n := range []int{384, 768, 784, 1024, 1536} {
+		d, w := newBenched(n), words(n)
+		b.Run(fmt.Sprintf("tables/go/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				QueryTables(d.tables, d.planes[:Planes*w])
+			}
+		})
 	}
 	for _, n := range []int{96, 768} {
 		x := newBenched(n).x

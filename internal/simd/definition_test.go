@@ -30,7 +30,23 @@ func TestThePureKernelsAreTheDefinitions(t *testing.T) {
 		require.EqualValues(t, product, dotInt8Go(c.a, c.b), "length %d", n)
 		require.EqualValues(t, differ, hammingGo(c.code, c.with), "length %d", n)
 		require.EqualValues(t, value, dotBits4Go(c.code, c.planes), "length %d", n)
+		defineTables(t, c)
 		defineEncodings(t, c)
+	}
+}
+
+func defineTables(t *testing.T, c content) {
+	t.Helper()
+	tables := make([]byte, TableBytes*c.n)
+	QueryTables(tables, c.planes)
+	for i, sum := range tables {
+		want := uint64(0)
+		for k := range 4 {
+			for p := range Planes {
+				want += uint64(i) >> k & 1 * bit(c.planes[p*c.n:], i/nibbles*4+k) << p
+			}
+		}
+		require.EqualValues(t, want, sum, "nibble %d of table %d", i%nibbles, i/nibbles)
 	}
 }
 
@@ -190,6 +206,7 @@ func TestChoose(t *testing.T) {
 func TestWhatDoesNotFitPanics(t *testing.T) {
 	f, i, w := make([]float32, 128), make([]int8, 128), make([]uint64, 128)
 	out32, outInt, outFloat := make([]uint32, 8), make([]int32, 1), make([]float32, 1)
+	bytes := make([]byte, 2*TableBytes)
 	r := NewRotation(100, 1)
 	for name, call := range map[string]func(){
 		"dot":              func() { Dot(f, f[1:]) },
@@ -197,9 +214,11 @@ func TestWhatDoesNotFitPanics(t *testing.T) {
 		"int8":             func() { DotInt8(i, i[1:]) },
 		"hamming":          func() { Hamming(w, w[1:]) },
 		"planes":           func() { DotBits4(w[:2], w[:7]) },
-		"blocks, lanes":    func() { DotBits4Blocks(out32[:7], w[:7], w[:4]) },
-		"blocks, planes":   func() { DotBits4Blocks(out32, w[:8], w[:5]) },
-		"blocks, words":    func() { DotBits4Blocks(out32, w[:9], w[:4]) },
+		"blocks, lanes":    func() { DotBits4Blocks(out32, bytes[:64], bytes[:TableBytes]) },
+		"blocks, tables":   func() { DotBits4Blocks(make([]uint32, Lanes), bytes[:8*Lanes], bytes[:TableBytes+1]) },
+		"blocks, bytes":    func() { DotBits4Blocks(make([]uint32, Lanes), bytes[:8*Lanes+1], bytes[:TableBytes]) },
+		"tables":           func() { QueryTables(bytes[:TableBytes-1], w[:4]) },
+		"tables, planes":   func() { QueryTables(bytes[:TableBytes], w[:5]) },
 		"columns":          func() { FilterEstimates(out32, f, Codes{out32, f[:8], f[:8], f[:7]}, Estimate{}, 0, 0) },
 		"room":             func() { FilterEstimates(out32[:7], f, Codes{out32, f[:8], f[:8], f[:8]}, Estimate{}, 0, 0) },
 		"id":               func() { DotMany(outFloat, f[:8], f, 16, []uint32{8}) },
@@ -231,12 +250,17 @@ func TestNothingAllocates(t *testing.T) {
 		var signs [12]uint64
 		var planes [48]uint64
 		var codes [768]int8
+		var tables [12 * TableBytes]byte
+		var blocks [12 * 8 * Lanes]byte
+		var products [Lanes]uint32
 		var sums, indexes [8]uint32
 		var estimates [8]float32
 		r.Rotate(rotated[:], v)
 		SignBits(signs[:], rotated[:])
 		QuantizeInt8(codes[:], rotated[:], 100)
 		QueryPlanes(planes[:], rotated[:])
+		QueryTables(tables[:], planes[:])
+		DotBits4Blocks(products[:], blocks[:], tables[:])
 		Norms(rotated[:])
 		Dot(rotated[:], v)
 		DotInt8(codes[:], codes[:])

@@ -101,3 +101,11 @@ func randomWords(r *rand.Rand, n int) []uint64 {
 	}
 	return v
 }
+
+func randomBytes(r *rand.Rand, n int) []byte {
+	v := make([]byte, n)
+	for i := range v {
+		v[i] = byte(r.Uint32())
+	}
+	return v
+}

@@ -32,7 +32,7 @@ func dotBits4AVX512(x []uint64, y []uint64) uint32
 func dotBits4ManyAVX512(out []uint32, query []uint64, records []uint64, stride int, ids []uint32)
 
 //go:noescape
-func dotBits4BlocksAVX512(out []uint32, blocks []uint64, planes []uint64)
+func dotBits4BlocksAVX512(out []uint32, blocks []byte, tables []byte)
 
 //go:noescape
 func filterEstimatesAVX512(indexes []uint32, estimates []float32, sums []uint32, norms []float32, factors []float32, ones []float32, query []float32, threshold float32, first uint32) int
@@ -95,7 +95,7 @@ func dotBits4AVX2(x []uint64, y []uint64) uint32
 func dotBits4ManyAVX2(out []uint32, query []uint64, records []uint64, stride int, ids []uint32)
 
 //go:noescape
-func dotBits4BlocksAVX2(out []uint32, blocks []uint64, planes []uint64)
+func dotBits4BlocksAVX2(out []uint32, blocks []byte, tables []byte)
 
 //go:noescape
 func filterEstimatesAVX2(indexes []uint32, estimates []float32, sums []uint32, norms []float32, factors []float32, ones []float32, query []float32, threshold float32, first uint32) int

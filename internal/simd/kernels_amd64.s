@@ -783,127 +783,118 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotBits4BlocksAVX512(out []uint32, blocks []uint64, planes []uint64)
-// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+// func dotBits4BlocksAVX512(out []uint32, blocks []byte, tables []byte)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV
 TEXT ·dotBits4BlocksAVX512(SB), NOSPLIT, $0-72
-	MOVQ out_base+0(FP), AX
-	MOVQ out_len+8(FP), CX
-	MOVQ blocks_base+24(FP), DX
-	MOVQ planes_len+56(FP), BX
-	SHRQ $0x02, BX
-	MOVQ BX, SI
-	SHLQ $0x03, SI
-	LEAQ (SI)(SI*2), DI
-	SHRQ $0x03, CX
-	JZ   end
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	MOVQ         out_base+0(FP), DX
+	MOVQ         out_len+8(FP), BX
+	MOVQ         blocks_base+24(FP), SI
+	SHRQ         $0x05, BX
+	JZ           end
 
 block:
-	MOVQ   DX, R8
-	MOVQ   planes_base+48(FP), R9
-	MOVQ   BX, R10
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
-	VPXORQ Z2, Z2, Z2
-	VPXORQ Z3, Z3, Z3
-	SUBQ   $+4, R10
-	JL     lower_unrolled_end
+	MOVQ  tables_base+48(FP), DI
+	MOVQ  tables_len+56(FP), AX
+	SHRQ  $0x05, AX
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	TESTQ AX, AX
+	JZ    store
 
-lower_unrolled:
-	VMOVDQU64   (R8), Z4
-	VPANDQ.BCST (R9), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z0, Z0
-	VPANDQ.BCST (R9)(SI*1), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z1, Z1
-	VPANDQ.BCST (R9)(SI*2), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z2, Z2
-	VPANDQ.BCST (R9)(DI*1), Z4, Z4
-	VPOPCNTQ    Z4, Z4
-	VPADDQ      Z4, Z3, Z3
-	VMOVDQU64   64(R8), Z4
-	VPANDQ.BCST 8(R9), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z0, Z0
-	VPANDQ.BCST 8(R9)(SI*1), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z1, Z1
-	VPANDQ.BCST 8(R9)(SI*2), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z2, Z2
-	VPANDQ.BCST 8(R9)(DI*1), Z4, Z4
-	VPOPCNTQ    Z4, Z4
-	VPADDQ      Z4, Z3, Z3
-	VMOVDQU64   128(R8), Z4
-	VPANDQ.BCST 16(R9), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z0, Z0
-	VPANDQ.BCST 16(R9)(SI*1), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z1, Z1
-	VPANDQ.BCST 16(R9)(SI*2), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z2, Z2
-	VPANDQ.BCST 16(R9)(DI*1), Z4, Z4
-	VPOPCNTQ    Z4, Z4
-	VPADDQ      Z4, Z3, Z3
-	VMOVDQU64   192(R8), Z4
-	VPANDQ.BCST 24(R9), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z0, Z0
-	VPANDQ.BCST 24(R9)(SI*1), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z1, Z1
-	VPANDQ.BCST 24(R9)(SI*2), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z2, Z2
-	VPANDQ.BCST 24(R9)(DI*1), Z4, Z4
-	VPOPCNTQ    Z4, Z4
-	VPADDQ      Z4, Z3, Z3
-	ADDQ        $+256, R8
-	ADDQ        $+32, R9
-	SUBQ        $+4, R10
-	JGE         lower_unrolled
+part:
+	MOVQ    $0x00000220, CX
+	CMPQ    AX, CX
+	CMOVQLT AX, CX
+	SUBQ    CX, AX
+	VPXORQ  Z1, Z1, Z1
+	VPXORQ  Z2, Z2, Z2
 
-lower_unrolled_end:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JL   lower_single_end
+word:
+	VMOVDQU64     (SI), Z7
+	VMOVDQU64     (DI), Z8
+	VSHUFI64X2    $0xa0, Z8, Z8, Z9
+	VSHUFI64X2    $0xf5, Z8, Z8, Z10
+	VPSRLW        $0x04, Z7, Z8
+	VPANDQ        Z0, Z7, Z7
+	VPANDQ        Z0, Z8, Z8
+	VPSHUFB       Z7, Z9, Z7
+	VPSHUFB       Z8, Z10, Z8
+	VPADDB        Z7, Z8, Z8
+	VMOVDQU64     64(SI), Z7
+	VMOVDQU64     64(DI), Z9
+	VSHUFI64X2    $0xa0, Z9, Z9, Z10
+	VSHUFI64X2    $0xf5, Z9, Z9, Z11
+	VPSRLW        $0x04, Z7, Z9
+	VPANDQ        Z0, Z7, Z7
+	VPANDQ        Z0, Z9, Z9
+	VPSHUFB       Z7, Z10, Z7
+	VPSHUFB       Z9, Z11, Z9
+	VPADDB        Z7, Z9, Z9
+	VPADDB        Z8, Z9, Z9
+	VPADDW        Z9, Z1, Z1
+	VPSRLW        $0x08, Z9, Z9
+	VPADDW        Z9, Z2, Z2
+	VMOVDQU64     128(SI), Z7
+	VMOVDQU64     128(DI), Z8
+	VSHUFI64X2    $0xa0, Z8, Z8, Z9
+	VSHUFI64X2    $0xf5, Z8, Z8, Z10
+	VPSRLW        $0x04, Z7, Z8
+	VPANDQ        Z0, Z7, Z7
+	VPANDQ        Z0, Z8, Z8
+	VPSHUFB       Z7, Z9, Z7
+	VPSHUFB       Z8, Z10, Z8
+	VPADDB        Z7, Z8, Z8
+	VMOVDQU64     192(SI), Z7
+	VMOVDQU64     192(DI), Z9
+	VSHUFI64X2    $0xa0, Z9, Z9, Z10
+	VSHUFI64X2    $0xf5, Z9, Z9, Z11
+	VPSRLW        $0x04, Z7, Z9
+	VPANDQ        Z0, Z7, Z7
+	VPANDQ        Z0, Z9, Z9
+	VPSHUFB       Z7, Z10, Z7
+	VPSHUFB       Z9, Z11, Z9
+	VPADDB        Z7, Z9, Z9
+	VPADDB        Z8, Z9, Z9
+	VPADDW        Z9, Z1, Z1
+	VPSRLW        $0x08, Z9, Z9
+	VPADDW        Z9, Z2, Z2
+	ADDQ          $+256, SI
+	ADDQ          $+256, DI
+	SUBQ          $0x08, CX
+	JNZ           word
+	VEXTRACTI64X4 $0x01, Z1, Y7
+	VPADDW        Y7, Y1, Y1
+	VEXTRACTI64X4 $0x01, Z2, Y7
+	VPADDW        Y7, Y2, Y2
+	VPSLLW        $0x08, Y2, Y7
+	VPSUBW        Y7, Y1, Y1
+	VPUNPCKLWD    Y2, Y1, Y7
+	VEXTRACTI128  $0x01, Y7, X8
+	VPMOVZXWD     X7, Y7
+	VPADDD        Y7, Y3, Y3
+	VPMOVZXWD     X8, Y7
+	VPADDD        Y7, Y5, Y5
+	VPUNPCKHWD    Y2, Y1, Y7
+	VEXTRACTI128  $0x01, Y7, X8
+	VPMOVZXWD     X7, Y7
+	VPADDD        Y7, Y4, Y4
+	VPMOVZXWD     X8, Y7
+	VPADDD        Y7, Y6, Y6
+	TESTQ         AX, AX
+	JNZ           part
 
-lower_single:
-	VMOVDQU64   (R8), Z4
-	VPANDQ.BCST (R9), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z0, Z0
-	VPANDQ.BCST (R9)(SI*1), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z1, Z1
-	VPANDQ.BCST (R9)(SI*2), Z4, Z5
-	VPOPCNTQ    Z5, Z5
-	VPADDQ      Z5, Z2, Z2
-	VPANDQ.BCST (R9)(DI*1), Z4, Z4
-	VPOPCNTQ    Z4, Z4
-	VPADDQ      Z4, Z3, Z3
-	ADDQ        $+64, R8
-	ADDQ        $+8, R9
-	SUBQ        $+1, R10
-	JGE         lower_single
-
-lower_single_end:
-	ADDQ    $+1, R10
-	VPADDQ  Z3, Z3, Z3
-	VPADDQ  Z3, Z2, Z2
-	VPADDQ  Z2, Z2, Z2
-	VPADDQ  Z2, Z1, Z1
-	VPADDQ  Z1, Z1, Z1
-	VPADDQ  Z1, Z0, Z0
-	VPMOVQD Z0, (AX)
-	MOVQ    BX, R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DX
-	ADDQ    $0x20, AX
-	DECQ    CX
+store:
+	VMOVDQU Y3, (DX)
+	VMOVDQU Y4, 32(DX)
+	VMOVDQU Y5, 64(DX)
+	VMOVDQU Y6, 96(DX)
+	ADDQ    $+128, DX
+	DECQ    BX
 	JNZ     block
 
 end:
@@ -2720,328 +2711,159 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotBits4BlocksAVX2(out []uint32, blocks []uint64, planes []uint64)
-// Requires: AVX, AVX2
+// func dotBits4BlocksAVX2(out []uint32, blocks []byte, tables []byte)
+// Requires: AVX, AVX2, CMOV
 TEXT ·dotBits4BlocksAVX2(SB), NOSPLIT, $0-72
-	MOVQ           out_base+0(FP), AX
-	MOVQ           out_len+8(FP), CX
-	MOVQ           blocks_base+24(FP), DX
-	MOVQ           planes_len+56(FP), BX
-	SHRQ           $0x02, BX
-	MOVQ           BX, SI
-	SHLQ           $0x03, SI
-	LEAQ           (SI)(SI*2), DI
-	MOVL           $0x0f0f0f0f, R8
-	VMOVD          R8, X0
-	VPBROADCASTD   X0, Y0
-	VBROADCASTI128 bitCounts0<>+0(SB), Y1
-	VBROADCASTI128 bitCounts1<>+0(SB), Y2
-	VBROADCASTI128 bitCounts2<>+0(SB), Y3
-	VBROADCASTI128 bitCounts3<>+0(SB), Y4
-	VPXOR          Y5, Y5, Y5
-	VMOVDQU        evenWords<>+0(SB), Y6
-	SHRQ           $0x03, CX
-	JZ             end
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVQ         out_base+0(FP), DX
+	MOVQ         out_len+8(FP), BX
+	MOVQ         blocks_base+24(FP), SI
+	SHRQ         $0x05, BX
+	JZ           end
 
 block:
-	MOVQ  DX, R8
-	MOVQ  planes_base+48(FP), R9
-	MOVQ  BX, R10
-	VPXOR Y7, Y7, Y7
-	SUBQ  $+2, R10
-	JL    lower_unrolled_end
+	MOVQ  tables_base+48(FP), DI
+	MOVQ  tables_len+56(FP), AX
+	SHRQ  $0x05, AX
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	TESTQ AX, AX
+	JZ    store
 
-lower_unrolled:
-	VMOVDQU      (R8), Y8
-	VPAND        Y0, Y8, Y9
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        Y0, Y8, Y8
-	VPBROADCASTQ (R9), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y10, Y9, Y10
-	VPAND        Y11, Y8, Y11
-	VPSHUFB      Y10, Y1, Y10
-	VPSHUFB      Y11, Y1, Y11
-	VPADDB       Y10, Y11, Y10
-	VPBROADCASTQ (R9)(SI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y2, Y11
-	VPSHUFB      Y12, Y2, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(SI*2), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y3, Y11
-	VPSHUFB      Y12, Y3, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(DI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y4, Y11
-	VPSHUFB      Y12, Y4, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPSADBW      Y5, Y10, Y10
-	VPADDQ       Y10, Y7, Y7
-	VMOVDQU      64(R8), Y8
-	VPAND        Y0, Y8, Y9
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        Y0, Y8, Y8
-	VPBROADCASTQ 8(R9), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y10, Y9, Y10
-	VPAND        Y11, Y8, Y11
-	VPSHUFB      Y10, Y1, Y10
-	VPSHUFB      Y11, Y1, Y11
-	VPADDB       Y10, Y11, Y10
-	VPBROADCASTQ 8(R9)(SI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y2, Y11
-	VPSHUFB      Y12, Y2, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ 8(R9)(SI*2), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y3, Y11
-	VPSHUFB      Y12, Y3, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ 8(R9)(DI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y4, Y11
-	VPSHUFB      Y12, Y4, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPSADBW      Y5, Y10, Y10
-	VPADDQ       Y10, Y7, Y7
-	ADDQ         $+128, R8
-	ADDQ         $+16, R9
-	SUBQ         $+2, R10
-	JGE          lower_unrolled
+part:
+	MOVQ    $0x00000220, CX
+	CMPQ    AX, CX
+	CMOVQLT AX, CX
+	SUBQ    CX, AX
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
 
-lower_unrolled_end:
-	ADDQ $+2, R10
-	SUBQ $+1, R10
-	JL   lower_single_end
+word:
+	VMOVDQU        (SI), Y7
+	VBROADCASTI128 (DI), Y9
+	VBROADCASTI128 16(DI), Y10
+	VPSRLW         $0x04, Y7, Y8
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y8, Y8
+	VPSHUFB        Y7, Y9, Y7
+	VPSHUFB        Y8, Y10, Y8
+	VPADDB         Y7, Y8, Y8
+	VMOVDQU        32(SI), Y7
+	VBROADCASTI128 32(DI), Y10
+	VBROADCASTI128 48(DI), Y11
+	VPSRLW         $0x04, Y7, Y9
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y9, Y9
+	VPSHUFB        Y7, Y10, Y7
+	VPSHUFB        Y9, Y11, Y9
+	VPADDB         Y7, Y9, Y9
+	VPADDB         Y8, Y9, Y9
+	VPADDW         Y9, Y5, Y5
+	VPSRLW         $0x08, Y9, Y9
+	VPADDW         Y9, Y6, Y6
+	VMOVDQU        64(SI), Y7
+	VBROADCASTI128 64(DI), Y9
+	VBROADCASTI128 80(DI), Y10
+	VPSRLW         $0x04, Y7, Y8
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y8, Y8
+	VPSHUFB        Y7, Y9, Y7
+	VPSHUFB        Y8, Y10, Y8
+	VPADDB         Y7, Y8, Y8
+	VMOVDQU        96(SI), Y7
+	VBROADCASTI128 96(DI), Y10
+	VBROADCASTI128 112(DI), Y11
+	VPSRLW         $0x04, Y7, Y9
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y9, Y9
+	VPSHUFB        Y7, Y10, Y7
+	VPSHUFB        Y9, Y11, Y9
+	VPADDB         Y7, Y9, Y9
+	VPADDB         Y8, Y9, Y9
+	VPADDW         Y9, Y5, Y5
+	VPSRLW         $0x08, Y9, Y9
+	VPADDW         Y9, Y6, Y6
+	VMOVDQU        128(SI), Y7
+	VBROADCASTI128 128(DI), Y9
+	VBROADCASTI128 144(DI), Y10
+	VPSRLW         $0x04, Y7, Y8
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y8, Y8
+	VPSHUFB        Y7, Y9, Y7
+	VPSHUFB        Y8, Y10, Y8
+	VPADDB         Y7, Y8, Y8
+	VMOVDQU        160(SI), Y7
+	VBROADCASTI128 160(DI), Y10
+	VBROADCASTI128 176(DI), Y11
+	VPSRLW         $0x04, Y7, Y9
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y9, Y9
+	VPSHUFB        Y7, Y10, Y7
+	VPSHUFB        Y9, Y11, Y9
+	VPADDB         Y7, Y9, Y9
+	VPADDB         Y8, Y9, Y9
+	VPADDW         Y9, Y5, Y5
+	VPSRLW         $0x08, Y9, Y9
+	VPADDW         Y9, Y6, Y6
+	VMOVDQU        192(SI), Y7
+	VBROADCASTI128 192(DI), Y9
+	VBROADCASTI128 208(DI), Y10
+	VPSRLW         $0x04, Y7, Y8
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y8, Y8
+	VPSHUFB        Y7, Y9, Y7
+	VPSHUFB        Y8, Y10, Y8
+	VPADDB         Y7, Y8, Y8
+	VMOVDQU        224(SI), Y7
+	VBROADCASTI128 224(DI), Y10
+	VBROADCASTI128 240(DI), Y11
+	VPSRLW         $0x04, Y7, Y9
+	VPAND          Y0, Y7, Y7
+	VPAND          Y0, Y9, Y9
+	VPSHUFB        Y7, Y10, Y7
+	VPSHUFB        Y9, Y11, Y9
+	VPADDB         Y7, Y9, Y9
+	VPADDB         Y8, Y9, Y9
+	VPADDW         Y9, Y5, Y5
+	VPSRLW         $0x08, Y9, Y9
+	VPADDW         Y9, Y6, Y6
+	ADDQ           $+256, SI
+	ADDQ           $+256, DI
+	SUBQ           $0x08, CX
+	JNZ            word
+	VPSLLW         $0x08, Y6, Y7
+	VPSUBW         Y7, Y5, Y5
+	VPUNPCKLWD     Y6, Y5, Y7
+	VEXTRACTI128   $0x01, Y7, X8
+	VPMOVZXWD      X7, Y7
+	VPADDD         Y7, Y1, Y1
+	VPMOVZXWD      X8, Y7
+	VPADDD         Y7, Y3, Y3
+	VPUNPCKHWD     Y6, Y5, Y5
+	VEXTRACTI128   $0x01, Y5, X6
+	VPMOVZXWD      X5, Y5
+	VPADDD         Y5, Y2, Y2
+	VPMOVZXWD      X6, Y5
+	VPADDD         Y5, Y4, Y4
+	TESTQ          AX, AX
+	JNZ            part
 
-lower_single:
-	VMOVDQU      (R8), Y8
-	VPAND        Y0, Y8, Y9
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        Y0, Y8, Y8
-	VPBROADCASTQ (R9), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y10, Y9, Y10
-	VPAND        Y11, Y8, Y11
-	VPSHUFB      Y10, Y1, Y10
-	VPSHUFB      Y11, Y1, Y11
-	VPADDB       Y10, Y11, Y10
-	VPBROADCASTQ (R9)(SI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y2, Y11
-	VPSHUFB      Y12, Y2, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(SI*2), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y3, Y11
-	VPSHUFB      Y12, Y3, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(DI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y4, Y11
-	VPSHUFB      Y12, Y4, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPSADBW      Y5, Y10, Y10
-	VPADDQ       Y10, Y7, Y7
-	ADDQ         $+64, R8
-	ADDQ         $+8, R9
-	SUBQ         $+1, R10
-	JGE          lower_single
-
-lower_single_end:
-	ADDQ    $+1, R10
-	VPERMD  Y7, Y6, Y7
-	VMOVDQU X7, (AX)
-	MOVQ    DX, R8
-	MOVQ    planes_base+48(FP), R9
-	MOVQ    BX, R10
-	VPXOR   Y7, Y7, Y7
-	SUBQ    $+2, R10
-	JL      upper_unrolled_end
-
-upper_unrolled:
-	VMOVDQU      32(R8), Y8
-	VPAND        Y0, Y8, Y9
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        Y0, Y8, Y8
-	VPBROADCASTQ (R9), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y10, Y9, Y10
-	VPAND        Y11, Y8, Y11
-	VPSHUFB      Y10, Y1, Y10
-	VPSHUFB      Y11, Y1, Y11
-	VPADDB       Y10, Y11, Y10
-	VPBROADCASTQ (R9)(SI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y2, Y11
-	VPSHUFB      Y12, Y2, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(SI*2), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y3, Y11
-	VPSHUFB      Y12, Y3, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(DI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y4, Y11
-	VPSHUFB      Y12, Y4, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPSADBW      Y5, Y10, Y10
-	VPADDQ       Y10, Y7, Y7
-	VMOVDQU      96(R8), Y8
-	VPAND        Y0, Y8, Y9
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        Y0, Y8, Y8
-	VPBROADCASTQ 8(R9), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y10, Y9, Y10
-	VPAND        Y11, Y8, Y11
-	VPSHUFB      Y10, Y1, Y10
-	VPSHUFB      Y11, Y1, Y11
-	VPADDB       Y10, Y11, Y10
-	VPBROADCASTQ 8(R9)(SI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y2, Y11
-	VPSHUFB      Y12, Y2, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ 8(R9)(SI*2), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y3, Y11
-	VPSHUFB      Y12, Y3, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ 8(R9)(DI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y4, Y11
-	VPSHUFB      Y12, Y4, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPSADBW      Y5, Y10, Y10
-	VPADDQ       Y10, Y7, Y7
-	ADDQ         $+128, R8
-	ADDQ         $+16, R9
-	SUBQ         $+2, R10
-	JGE          upper_unrolled
-
-upper_unrolled_end:
-	ADDQ $+2, R10
-	SUBQ $+1, R10
-	JL   upper_single_end
-
-upper_single:
-	VMOVDQU      32(R8), Y8
-	VPAND        Y0, Y8, Y9
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        Y0, Y8, Y8
-	VPBROADCASTQ (R9), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y10, Y9, Y10
-	VPAND        Y11, Y8, Y11
-	VPSHUFB      Y10, Y1, Y10
-	VPSHUFB      Y11, Y1, Y11
-	VPADDB       Y10, Y11, Y10
-	VPBROADCASTQ (R9)(SI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y2, Y11
-	VPSHUFB      Y12, Y2, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(SI*2), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y3, Y11
-	VPSHUFB      Y12, Y3, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPBROADCASTQ (R9)(DI*1), Y11
-	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y11, Y9, Y11
-	VPAND        Y12, Y8, Y12
-	VPSHUFB      Y11, Y4, Y11
-	VPSHUFB      Y12, Y4, Y12
-	VPADDB       Y11, Y10, Y10
-	VPADDB       Y12, Y10, Y10
-	VPSADBW      Y5, Y10, Y10
-	VPADDQ       Y10, Y7, Y7
-	ADDQ         $+64, R8
-	ADDQ         $+8, R9
-	SUBQ         $+1, R10
-	JGE          upper_single
-
-upper_single_end:
-	ADDQ    $+1, R10
-	VPERMD  Y7, Y6, Y7
-	VMOVDQU X7, 16(AX)
-	MOVQ    BX, R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DX
-	ADDQ    $0x20, AX
-	DECQ    CX
+store:
+	VMOVDQU Y1, (DX)
+	VMOVDQU Y2, 32(DX)
+	VMOVDQU Y3, 64(DX)
+	VMOVDQU Y4, 96(DX)
+	ADDQ    $+128, DX
+	DECQ    BX
 	JNZ     block
 
 end:
 	VZEROUPPER
 	RET
-
-DATA evenWords<>+0(SB)/4, $0x00000000
-DATA evenWords<>+4(SB)/4, $0x00000002
-DATA evenWords<>+8(SB)/4, $0x00000004
-DATA evenWords<>+12(SB)/4, $0x00000006
-DATA evenWords<>+16(SB)/4, $0x00000000
-DATA evenWords<>+20(SB)/4, $0x00000002
-DATA evenWords<>+24(SB)/4, $0x00000004
-DATA evenWords<>+28(SB)/4, $0x00000006
-GLOBL evenWords<>(SB), RODATA|NOPTR, $32
 
 // func filterEstimatesAVX2(indexes []uint32, estimates []float32, sums []uint32, norms []float32, factors []float32, ones []float32, query []float32, threshold float32, first uint32) int
 // Requires: AVX, AVX2, SSE

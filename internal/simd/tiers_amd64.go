@@ -78,14 +78,14 @@ func dotBits4(t tier, code, planes []uint64) uint32 {
 	}
 }
 
-func dotBits4Blocks(t tier, out []uint32, blocks, planes []uint64) {
+func dotBits4Blocks(t tier, out []uint32, blocks, tables []byte) {
 	switch t {
 	case tierAVX512:
-		dotBits4BlocksAVX512(out, blocks, planes)
+		dotBits4BlocksAVX512(out, blocks, tables)
 	case tierAVX2:
-		dotBits4BlocksAVX2(out, blocks, planes)
+		dotBits4BlocksAVX2(out, blocks, tables)
 	default:
-		dotBits4BlocksGo(out, blocks, planes)
+		dotBits4BlocksGo(out, blocks, tables)
 	}
 }
 

@@ -26,8 +26,8 @@ func dotBits4(_ tier, code, planes []uint64) uint32 {
 	return dotBits4Go(code, planes)
 }
 
-func dotBits4Blocks(_ tier, out []uint32, blocks, planes []uint64) {
-	dotBits4BlocksGo(out, blocks, planes)
+func dotBits4Blocks(_ tier, out []uint32, blocks, tables []byte) {
+	dotBits4BlocksGo(out, blocks, tables)
 }
 
 func filterEstimates(_ tier, indexes []uint32, estimates []float32, c Codes, query Estimate, threshold float32, first uint32) int {

@@ -217,26 +217,45 @@ func agree(want, got []uint32, near float64) bool {
 	return true
 }
 
+// TestEveryTierEqualsThePureOneOnBlocks goes beyond the words whose sums fit 16 bits: the greatest values are among them.
 func TestEveryTierEqualsThePureOneOnBlocks(t *testing.T) {
 	r, memory := rand.New(rand.NewPCG(9, 10)), newArenas(t)
-	for n := range 20 {
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 24, 67, 68, 69, 70, 136, 137, 150} {
 		for blocks := range 4 {
-			content, planes := randomWords(r, blocks*Lanes*n), randomWords(r, Planes*n)
-			want := make([]uint32, blocks*Lanes)
-			for i := range want {
-				code := make([]uint64, n)
-				for w := range code {
-					code[w] = content[i/Lanes*Lanes*n+w*Lanes+i%Lanes]
-				}
-				want[i] = dotBits4Go(code, planes)
-			}
-			for _, path := range supported() {
-				for offset := 0; offset < 64; offset += 8 {
-					out := room[uint32](memory, len(want), 0)
-					dotBits4Blocks(path, out, place(memory, content, offset), place(memory, planes, offset))
-					require.Equal(t, want, out[:len(want):len(want)], "%s, %d words, %d blocks", path, n, blocks)
+			content, planes := randomBytes(r, blocks*Lanes*n*8), randomWords(r, Planes*n)
+			if blocks == 3 {
+				for i := range planes {
+					planes[i] = math.MaxUint64
 				}
 			}
+			if blocks > 1 {
+				for i := range content[:len(content)/blocks] {
+					content[i] = 0xFF
+				}
+			}
+			compareBlocks(t, memory, content, planes, blocks)
+		}
+	}
+}
+
+func compareBlocks(t *testing.T, memory *arenas, content []byte, planes []uint64, blocks int) {
+	t.Helper()
+	n := len(planes) / Planes
+	tables := make([]byte, TableBytes*n)
+	QueryTables(tables, planes)
+	want := make([]uint32, blocks*Lanes)
+	for i := range want {
+		code := make([]uint64, n)
+		for w := range 8 * n {
+			code[w/8] |= uint64(content[i/Lanes*Lanes*n*8+w*Lanes+i%Lanes]) << (w % 8 * 8)
+		}
+		want[i] = dotBits4Go(code, planes)
+	}
+	for _, path := range supported() {
+		for offset := range 64 {
+			out := room[uint32](memory, len(want), 0)
+			dotBits4Blocks(path, out, place(memory, content, offset), place(memory, tables, offset/3))
+			require.Equal(t, want, out[:len(want):len(want)], "%s, %d words, %d blocks", path, n, blocks)
 		}
 	}
 }

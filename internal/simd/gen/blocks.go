@@ -6,44 +6,51 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-const codesInBlock = 8
+const (
+	lanesInBlock = 32
+	// rowsInPart is how many rows of a block can be summed in 16 bits: 544 bytes of a code, 8*15 at most each.
+	rowsInPart = 544
+)
 
-// blocks writes func(out []uint32, blocks, planes []uint64): the inner products of the query with the codes of blocks, whose
-// words are interleaved: a vector holds the same word of eight codes (AVX-512), or of four, so that a block takes two rounds.
+type blockState struct {
+	tier           tier
+	row, tables    pointer
+	nibble         VecVirtual
+	even, odd      VecVirtual // 16-bit sums: of what is added, the odd codes' share above the even ones'; and of the odd codes
+	sums           [4]VecVirtual
+	left, rows, to GPVirtual
+}
+
+// blocks writes func(out []uint32, blocks, tables []byte): the inner products of the query with the codes of blocks, as PQ fast
+// scan does it (Andre et al., arXiv 1704.07355): a row of a block is the same byte of 32 codes, and a byte shuffle looks up,
+// for each, what the query's values over the bits set in a nibble sum up to. A vector has a row (AVX2), or two (AVX-512).
+// Two rows' sums fit a byte, and those of rowsInPart rows 16 bits.
 func blocks(t tier) {
-	kernel("dotBits4Blocks"+t.name, "func(out []uint32, blocks, planes []uint64)")
-	s := &state{tier: t, x: pointer{bytes: 8 * codesInBlock}, y: pointer{bytes: 8}}
-	out := Load(Param("out").Base(), GP64())
+	kernel("dotBits4Blocks"+t.name, "func(out []uint32, blocks, tables []byte)")
+	b := &blockState{tier: t, nibble: t.broadcast(0x0F0F0F0F), left: GP64(), rows: GP64()}
+	b.to = Load(Param("out").Base(), GP64()).(GPVirtual)
 	count := Load(Param("out").Len(), GP64())
-	s.x.at = Load(Param("blocks").Base(), GP64()).(GPVirtual)
-	words := Load(Param("planes").Len(), GP64()).(GPVirtual)
-	SHRQ(Imm(2), words)
-	s.n = words
-	pair{planes: 4}.strides(s)
-	var order VecVirtual
-	if t == avx2 {
-		nibbleConstants(s)
-		order = YMM()
-		VMOVDQU(table("evenWords", []uint32{0, 2, 4, 6, 0, 2, 4, 6}), order)
-	}
-	SHRQ(Imm(3), count)
+	b.row = pointer{at: Load(Param("blocks").Base(), GP64()).(GPVirtual), bytes: t.width}
+	b.tables = pointer{at: GP64(), bytes: t.width}
+	SHRQ(Imm(5), count)
 	JZ(LabelRef("end"))
 
 	Label("block")
-	for half := range codesInBlock * 8 / t.width {
-		sums := blockRound(s, words, half)
-		if t == avx512 {
-			VPMOVQD(sums, Mem{Base: out})
-			continue
-		}
-		VPERMD(sums, order, sums)
-		VMOVDQU(sums.AsX(), Mem{Base: out, Disp: 16 * half})
+	Load(Param("tables").Base(), b.tables.at)
+	Load(Param("tables").Len(), b.left)
+	SHRQ(Imm(5), b.left)
+	for i := range b.sums {
+		b.sums[i] = YMM()
+		VPXOR(b.sums[i], b.sums[i], b.sums[i])
 	}
-	bytes := GP64()
-	MOVQ(words, bytes)
-	SHLQ(Imm(6), bytes) // eight words of 8 bytes for each word of a code
-	ADDQ(bytes, s.x.at)
-	ADDQ(Imm(4*codesInBlock), out)
+	TESTQ(b.left, b.left)
+	JZ(LabelRef("store"))
+	b.part()
+	Label("store")
+	for i, sum := range b.sums {
+		VMOVDQU(sum, Mem{Base: b.to, Disp: 32 * i})
+	}
+	ADDQ(I32(4*lanesInBlock), b.to)
 	DECQ(count)
 	JNZ(LabelRef("block"))
 	Label("end")
@@ -51,48 +58,87 @@ func blocks(t tier) {
 	RET()
 }
 
-// blockRound leaves in a vector the sums of the codes of one half of the block at x, which it does not move.
-func blockRound(s *state, words GPVirtual, half int) VecVirtual {
-	x := GP64()
-	MOVQ(s.x.at, x)
-	s.y.at = Load(Param("planes").Base(), GP64()).(GPVirtual)
-	left := GP64()
-	MOVQ(words, left)
-	round := *s
-	round.x = pointer{at: x, bytes: s.x.bytes}
-	accs := 1
-	if s.tier == avx512 {
-		accs = 4
+// part is the loop over the parts of a block.
+func (b *blockState) part() {
+	Label("part")
+	MOVQ(U32(rowsInPart), b.rows)
+	CMPQ(b.left, b.rows)
+	CMOVQLT(b.left, b.rows)
+	SUBQ(b.rows, b.left)
+	b.even, b.odd = b.tier.zero(), b.tier.zero()
+	Label("word")
+	for i := 0; i < 8*32/b.tier.width; i += 2 {
+		b.add(i)
 	}
-	round.accs = s.tier.zeros(accs)
-	sweep{
-		tier: s.tier, label: []string{"lower", "upper"}[half], n: left, lanes: 1, unroll: 4 * s.tier.width / 64,
-		pointers: []pointer{round.x, round.y},
-		step: func(i int) {
-			m := round.x.mem(i)
-			m.Disp += half * s.tier.width
-			blockWord(&round, m, i)
-		},
-	}.emit()
-	if s.tier == avx512 {
-		weigh(round.accs)
-	}
-	return round.accs[0]
+	ADDQ(I32(8*lanesInBlock), b.row.at)
+	ADDQ(I32(8*lanesInBlock), b.tables.at)
+	SUBQ(Imm(8), b.rows)
+	JNZ(LabelRef("word"))
+	b.widen()
+	TESTQ(b.left, b.left)
+	JNZ(LabelRef("part"))
 }
 
-// blockWord takes one word of each code.
-func blockWord(s *state, m Mem, i int) {
-	v := s.tier.vector()
-	s.tier.load(m, v)
-	if s.tier == avx2 {
-		weighted(s, v, s.accs[0], func(p int, to VecVirtual) { VPBROADCASTQ(s.plane(p, i), to) })
-		return
-	}
-	for p := range s.accs {
+// add takes the i-th vector of rows and the one after it.
+func (b *blockState) add(i int) {
+	low, high := b.lookUp(i)
+	VPADDB(low, high, high)
+	low, total := b.lookUp(i + 1)
+	VPADDB(low, total, total)
+	VPADDB(high, total, total)
+	VPADDW(total, b.even, b.even)
+	VPSRLW(Imm(8), total, total)
+	VPADDW(total, b.odd, b.odd)
+}
+
+// lookUp returns the values of the i-th vector's low and high nibbles.
+func (b *blockState) lookUp(i int) (low, high VecVirtual) {
+	low, high = b.tier.vector(), b.tier.vector()
+	lows, highs := b.tier.vector(), b.tier.vector()
+	b.tier.load(b.row.mem(i), low)
+	if b.tier == avx512 {
 		both := ZMM()
-		VPANDQ_BCST(s.plane(p, i), v, both)
-		VPOPCNTQ(both, both)
-		VPADDQ(both, s.accs[p], s.accs[p])
+		VMOVDQU64(b.tables.mem(i), both)
+		VSHUFI64X2(Imm(0xA0), both, both, lows) // a quarter is a table: low and high of a row, low and high of the next
+		VSHUFI64X2(Imm(0xF5), both, both, highs)
+	} else {
+		VBROADCASTI128(b.tables.mem(i), lows)
+		VBROADCASTI128(b.tables.mem(i).Offset(16), highs)
+	}
+	VPSRLW(Imm(4), low, high)
+	b.tier.and(b.nibble, low, low)
+	b.tier.and(b.nibble, high, high)
+	VPSHUFB(low, lows, low)
+	VPSHUFB(high, highs, high)
+	return low, high
+}
+
+// widen adds the 16-bit sums of a part to those of 32 bits.
+func (b *blockState) widen() {
+	even, odd := b.even.AsY(), b.odd.AsY()
+	if b.tier == avx512 {
+		for _, sum := range []VecVirtual{b.even, b.odd} {
+			upper := YMM()
+			VEXTRACTI64X4(Imm(1), sum, upper)
+			VPADDW(upper, sum.AsY(), sum.AsY())
+		}
+	}
+	above := YMM()
+	VPSLLW(Imm(8), odd, above)
+	VPSUBW(above, even, even)
+	for half := range 2 {
+		codes, upper := YMM(), XMM()
+		if half == 0 {
+			VPUNPCKLWD(odd, even, codes) // 0 to 7, and 16 to 23
+		} else {
+			VPUNPCKHWD(odd, even, codes) // 8 to 15, and 24 to 31
+		}
+		VEXTRACTI128(Imm(1), codes, upper)
+		for i, x := range []Op{codes.AsX(), upper} {
+			wide := YMM()
+			VPMOVZXWD(x, wide)
+			VPADDD(wide, b.sums[2*i+half], b.sums[2*i+half])
+		}
 	}
 }
 

@@ -36,9 +36,10 @@ type block struct {
 	coarse  *coarse // nil in a tier that is not framed yet
 }
 
-// coarse are the 1-bit codes of a block, simd.Lanes of them interleaved, and the columns that make estimates of them.
+// coarse are the 1-bit codes of a block, simd.Lanes of them interleaved byte by byte, and the columns that make estimates of
+// them.
 type coarse struct {
-	bits                 []uint64
+	bits                 []byte
 	norms, factors, ones []float32
 }
 
@@ -64,7 +65,7 @@ func newBlock(vectors int, scheme *quant.Scheme) *block {
 func newCoarse(vectors int, scheme *quant.Scheme) *coarse {
 	columns := make([]float32, 3*vectors)
 	c := &coarse{
-		bits:  make([]uint64, vectors*scheme.Words()),
+		bits:  make([]byte, groups(vectors)*simd.Lanes*8*scheme.Words()),
 		norms: columns[:vectors:vectors], factors: columns[vectors : 2*vectors : 2*vectors], ones: columns[2*vectors:],
 	}
 	for i := range c.norms {
@@ -73,11 +74,17 @@ func newCoarse(vectors int, scheme *quant.Scheme) *coarse {
 	return c
 }
 
+// groups is how many groups of interleaved codes a block has, the last of the smallest block not whole.
+func groups(vectors int) int { return (vectors + simd.Lanes - 1) / simd.Lanes }
+
 // put stores the code of a place.
 func (c *coarse) put(offset int, code []uint64, b quant.Bits) {
-	lane := c.bits[offset/simd.Lanes*simd.Lanes*len(code)+offset%simd.Lanes:]
-	for w, word := range code {
-		lane[w*simd.Lanes] = word
+	lane := c.bits[offset/simd.Lanes*simd.Lanes*8*len(code)+offset%simd.Lanes:]
+	for _, word := range code {
+		for j := range 8 {
+			lane[j*simd.Lanes] = byte(word >> (8 * j))
+		}
+		lane = lane[min(8*simd.Lanes, len(lane)):]
 	}
 	c.norms[offset], c.factors[offset], c.ones[offset] = b.Norm, b.Factor, b.Ones
 }

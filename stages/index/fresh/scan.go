@@ -29,7 +29,7 @@ const (
 type Query struct {
 	Vector  []float32 // of finite components; not changed
 	Version uint64    // the snapshot, published before the scan begins
-	From    Slot      // where it begins: the slots before it are somebody else's
+	From    Slot      // where it begins, or a little before: the slots before it are somebody else's
 	K       int       // >= 1
 	// Keep drops slots that it returns false for; nil keeps all. Called concurrently.
 	Keep func(Slot) bool
@@ -125,8 +125,9 @@ type scan struct {
 	next   atomic.Uint64 // the next stride to take
 
 	query     *quant.Query
-	estimated bool // 1-bit codes tell which are near
-	coarse    int  // how many of those that are near are compared by int8 codes
+	tables    []byte // of the query, for blocks
+	estimated bool   // 1-bit codes tell which are near
+	coarse    int    // how many of those that are near are compared by int8 codes
 }
 
 // newScan loads the end before the directory: step 6 of the protocol.
@@ -134,9 +135,13 @@ func (t *Tier) newScan(ctx context.Context, q Query) *scan {
 	end := Slot(t.end.Load())
 	d := t.directory.Load()
 	s := &scan{ctx: ctx, q: q, tier: t, end: end, blocks: d.blocks, coarse: coarseTimes*q.K + coarseMore}
-	s.query, s.estimated = t.metric.encode(t.scheme, q.Vector, d.frame)
-	s.q.From -= q.From % simd.Lanes // codes are interleaved
-	s.next.Store(uint64(q.From) / stride)
+	if s.query, s.estimated = t.metric.encode(t.scheme, q.Vector, d.frame); s.estimated {
+		s.tables = make([]byte, simd.TableBytes*t.scheme.Words())
+		simd.QueryTables(s.tables, s.query.Planes)
+	}
+	from := uint64(q.From) + firstBlock // as strides are counted
+	s.q.From = Slot(max(from/simd.Lanes*simd.Lanes, firstBlock) - firstBlock)
+	s.next.Store(from / stride)
 	return s
 }
 
@@ -189,11 +194,13 @@ func (w *worker) run(s *scan) {
 	r := rooms.Get().(*room)
 	defer rooms.Put(r)
 	for s.ctx.Err() == nil {
-		first := (s.next.Add(1) - 1) * stride
+		// All blocks but the first begin firstBlock before a whole group's worth of slots, and so do all strides but the first.
+		until := s.next.Add(1)*stride - firstBlock
+		first := max(until, stride) - stride
 		if first >= uint64(s.end) {
 			return
 		}
-		if !w.scan(s, r, max(Slot(first), s.q.From), Slot(min(first+stride, uint64(s.end)))) {
+		if !w.scan(s, r, max(Slot(first), s.q.From), Slot(min(until, uint64(s.end)))) {
 			return
 		}
 	}
@@ -209,7 +216,7 @@ func (w *worker) scan(s *scan, r *room, first, end Slot) bool {
 		whole := 0
 		if s.estimated && b.coarse != nil {
 			// Codes are interleaved: those of a group that is not full yet stand beside what is being written.
-			whole = seen / simd.Lanes * simd.Lanes
+			whole = seen / simd.Lanes * simd.Lanes // offset is a multiple
 			w.estimate(s, r, b, first, offset, whole)
 		}
 		for i := whole; i < seen; i++ {
@@ -242,7 +249,7 @@ func (s *scan) hidden(b *block, slot Slot, offset int) bool {
 // estimate finds the slots that are near by their 1-bit codes: count of them, in whole groups.
 func (w *worker) estimate(s *scan, r *room, b *block, first Slot, offset, count int) {
 	c, words := b.coarse, s.tier.scheme.Words()
-	simd.DotBits4Blocks(r.sums[:count], c.bits[offset*words:(offset+count)*words], s.query.Planes)
+	simd.DotBits4Blocks(r.sums[:count], c.bits[offset*words*8:(offset+count)*words*8], s.tables)
 	threshold := float32(math.MaxFloat32)
 	if len(w.near.heap) == w.near.k {
 		threshold = -w.near.heap[0].Score

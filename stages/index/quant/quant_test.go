@@ -147,12 +147,14 @@ func squaredL2(a, b []float32) (sum float64) {
 
 // estimate goes the way of a scan: blocks, then the filter.
 func estimate(q *Query, c coded) float64 {
-	block := make([]uint64, simd.Lanes*len(c.bits))
-	for w, word := range c.bits {
-		block[w*simd.Lanes+3] = word
+	block := make([]byte, 8*simd.Lanes*len(c.bits))
+	for j := range 8 * len(c.bits) {
+		block[j*simd.Lanes+3] = byte(c.bits[j/8] >> (j % 8 * 8))
 	}
+	tables := make([]byte, simd.TableBytes*len(c.bits))
+	simd.QueryTables(tables, q.Planes)
 	sums := make([]uint32, simd.Lanes)
-	simd.DotBits4Blocks(sums, block, q.Planes)
+	simd.DotBits4Blocks(sums, block, tables)
 	indexes, estimates := make([]uint32, 1), make([]float32, 1)
 	n := simd.FilterEstimates(indexes, estimates, simd.Codes{
 		Sums: sums[3:4], Norms: []float32{c.Norm}, Factors: []float32{c.Factor}, Ones: []float32{c.Ones},

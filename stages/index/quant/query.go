@@ -7,7 +7,7 @@ type Query struct {
 	Code []int8 // compare with simd.DotInt8
 	Int8
 
-	// Of a query in a frame: see simd.DotBits4Blocks and simd.FilterEstimates. Estimates are of squared distances, in units; of
+	// Of a query in a frame: see simd.DotBits4, simd.QueryTables and simd.FilterEstimates. Estimates are of squared distances, in units; of
 	// a query by inner product, they fall as that rises, and the codes' norms are to be left out.
 	Planes   []uint64
 	Estimate simd.Estimate
