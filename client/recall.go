@@ -45,6 +45,8 @@ type Hit struct {
 	// Score is higher for a nearer memory, whatever the metric: the cosine in [-1, 1], the dot product, or the negated
 	// Euclidean distance.
 	Score float32
+	// Graphed says that the space's graph found it, and no scan of what the graph does not have yet.
+	Graphed bool
 }
 
 // Recall is the answer to a Query.
@@ -53,6 +55,8 @@ type Recall struct {
 	Hits []Hit
 	// Version is the space's version that the answer reflects: everything committed up to it was considered.
 	Version uint64
+	// GraphedVersion is up to where the space's graph was searched; what is above was scanned. 0: all was.
+	GraphedVersion uint64
 	// Embedder names what embedded the query's Text; empty for a query with an Embedding. One that begins with "lexical-"
 	// matches words and spellings, not meaning.
 	Embedder string
@@ -70,7 +74,10 @@ func (c *Client) Recall(ctx context.Context, space string, q Query) (*Recall, er
 	if err != nil {
 		return nil, c.failure("recall", err)
 	}
-	return &Recall{Hits: decodeHits(nil, res.Msg.GetHits()), Version: res.Msg.GetSnapshotVersion(), Embedder: res.Msg.GetEmbedder()}, nil
+	return &Recall{
+		Hits: decodeHits(nil, res.Msg.GetHits()), Version: res.Msg.GetSnapshotVersion(),
+		GraphedVersion: res.Msg.GetGraphedVersion(), Embedder: res.Msg.GetEmbedder(),
+	}, nil
 }
 
 func (q *Query) encode() (*engramv1.RecallQuery, error) {
@@ -88,7 +95,7 @@ func (q *Query) encode() (*engramv1.RecallQuery, error) {
 
 func decodeHits(to []Hit, hits []*engramv1.Hit) []Hit {
 	for _, h := range hits {
-		to = append(to, Hit{Memory: decodeMemory(h), Score: h.GetScore()})
+		to = append(to, Hit{Memory: decodeMemory(h), Score: h.GetScore(), Graphed: h.GetState() == engramv1.HitState_HIT_STATE_GRAPHED})
 	}
 	return to
 }

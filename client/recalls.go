@@ -96,7 +96,8 @@ func (r *recalls) detach() {
 // started, chunk and done take what the server says about a recall; one that is unknown was cancelled.
 func (r *recalls) started(m *engramv1.RecallStarted) {
 	if call := r.working[m.GetRecallId()]; call != nil {
-		call.answer.Version, call.answer.Embedder = m.GetSnapshotVersion(), m.GetEmbedder()
+		call.answer.Version, call.answer.GraphedVersion = m.GetSnapshotVersion(), m.GetGraphedVersion()
+		call.answer.Embedder = m.GetEmbedder()
 	}
 }
 

@@ -35,6 +35,8 @@ func TestDemo(t *testing.T) {
 	var report struct {
 		Observations  int     `json:"observations"`
 		RecallAt10    float64 `json:"recall_at_10"`
+		InGraph       float64 `json:"part_of_memories_in_the_graph"`
+		FromGraph     float64 `json:"part_of_hits_from_the_graph"`
 		Stale         int     `json:"recalls_that_missed_an_acked_observation"`
 		Recalls       int     `json:"recalls_while_streaming"`
 		FinalSequence uint64  `json:"final_sequence"`
@@ -52,7 +54,9 @@ func TestDemo(t *testing.T) {
 	require.EqualValues(t, 10000, report.FinalSequence)
 	require.Zero(t, report.Stale)
 	require.Positive(t, report.Recalls)
-	require.InDelta(t, 1, report.RecallAt10, 0.002, "an exact scan may differ only in ties")
+	require.GreaterOrEqual(t, report.RecallAt10, 0.98)
+	require.GreaterOrEqual(t, report.InGraph, 0.7)
+	require.Greater(t, report.FromGraph, 0.7)
 	require.Equal(t, "lexical-v1-512", report.Text.Embedder)
 	require.Len(t, report.Text.Recalls, 3)
 	for i, says := range []string{"drinks green tea", "sister Lena", "sourdough bread"} {
