@@ -47,6 +47,11 @@ type (
 		Folders []string    `yaml:"folders"`
 		hidden  int
 	}
+	fakeIndex struct {
+		GraphFrom  int  `yaml:"graph_from"`
+		FreshLimit int  `yaml:"fresh_limit"`
+		Rescore    bool `yaml:"rescore"`
+	}
 	fakeSegment struct {
 		Bytes graph.ByteSize `yaml:"bytes"`
 		Notes string         `yaml:"-"`
@@ -120,7 +125,7 @@ func fakeKinds() *graph.Registry {
 		})
 	registerFake[fakeJournal, op, op](r, "journal", graph.Traits{Ordered: true},
 		fakeJournal{Store: "embedded", Fsync: "always", Segment: fakeSegment{Bytes: 1 << 20}})
-	registerFake[struct{}, op, op](r, "index", graph.Traits{Ordered: true}, struct{}{})
+	registerFake[fakeIndex, op, op](r, "index", graph.Traits{Ordered: true}, fakeIndex{GraphFrom: 50_000, FreshLimit: 4_000_000, Rescore: true})
 	registerFake[struct{}, op, reply](r, "notify", graph.Traits{Fused: true}, struct{}{})
 	graph.RegisterSink(r, "origin", graph.Doc{}, struct{}{}, func(struct{}, graph.Deps) (graph.Sink[reply], error) { return fakeSink{}, nil })
 	return r
