@@ -61,7 +61,7 @@ func dotBits4BlocksGo(out []uint32, blocks, tables []byte) {
 			byteTable(&of[j], tables[j*2*nibbles:])
 		}
 		tables = tables[TableBytes:]
-		for b := 0; b < len(out)/Lanes; b++ {
+		for b := range len(out) / Lanes {
 			rows, sums := (*[8 * Lanes]byte)(blocks[b*block+at:]), (*[Lanes]uint32)(out[b*Lanes:])
 			for l := range sums {
 				sums[l] += uint32(of[0][rows[l]]) + uint32(of[1][rows[Lanes+l]]) +

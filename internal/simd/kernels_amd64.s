@@ -2216,65 +2216,83 @@ pair_single_end:
 // func dotInt8AVX2(x []int8, y []int8) int32
 // Requires: AVX, AVX2
 TEXT ·dotInt8AVX2(SB), NOSPLIT, $0-52
-	MOVQ  x_base+0(FP), AX
-	MOVQ  y_base+24(FP), CX
-	MOVQ  x_len+8(FP), DX
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	SUBQ  $+64, DX
-	JL    pair_unrolled_end
+	MOVQ         x_base+0(FP), AX
+	MOVQ         y_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVL         $0x00010001, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	SUBQ         $+128, DX
+	JL           pair_unrolled_end
 
 pair_unrolled:
-	VPMOVSXBW (AX), Y4
-	VPMOVSXBW (CX), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y0, Y0
-	VPMOVSXBW 16(AX), Y4
-	VPMOVSXBW 16(CX), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y1, Y1
-	VPMOVSXBW 32(AX), Y4
-	VPMOVSXBW 32(CX), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y2, Y2
-	VPMOVSXBW 48(AX), Y4
-	VPMOVSXBW 48(CX), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y3, Y3
-	ADDQ      $+64, AX
-	ADDQ      $+64, CX
-	SUBQ      $+64, DX
-	JGE       pair_unrolled
+	VMOVDQU    (AX), Y5
+	VMOVDQU    (CX), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y1, Y1
+	VMOVDQU    32(AX), Y5
+	VMOVDQU    32(CX), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y2, Y2
+	VMOVDQU    64(AX), Y5
+	VMOVDQU    64(CX), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y3, Y3
+	VMOVDQU    96(AX), Y5
+	VMOVDQU    96(CX), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y4, Y4
+	ADDQ       $+128, AX
+	ADDQ       $+128, CX
+	SUBQ       $+128, DX
+	JGE        pair_unrolled
 
 pair_unrolled_end:
-	ADDQ $+64, DX
-	SUBQ $+16, DX
+	ADDQ $+128, DX
+	SUBQ $+32, DX
 	JL   pair_single_end
 
 pair_single:
-	VPMOVSXBW (AX), Y4
-	VPMOVSXBW (CX), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y0, Y0
-	ADDQ      $+16, AX
-	ADDQ      $+16, CX
-	SUBQ      $+16, DX
-	JGE       pair_single
+	VMOVDQU    (AX), Y5
+	VMOVDQU    (CX), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y1, Y1
+	ADDQ       $+32, AX
+	ADDQ       $+32, CX
+	SUBQ       $+32, DX
+	JGE        pair_single
 
 pair_single_end:
-	ADDQ         $+16, DX
-	VPADDD       Y2, Y0, Y0
+	ADDQ         $+32, DX
 	VPADDD       Y3, Y1, Y1
-	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X0, X1, X1
-	VPSHUFD      $0x4e, X1, X0
-	VPADDD       X0, X1, X1
-	VPSHUFD      $0xb1, X1, X0
-	VPADDD       X0, X1, X1
-	VMOVD        X1, AX
+	VPADDD       Y4, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
 	VZEROUPPER
 	MOVL         AX, ret+48(FP)
 	RET
@@ -2282,15 +2300,18 @@ pair_single_end:
 // func dotInt8ManyAVX2(out []int32, query []int8, records []int8, stride int, ids []uint32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·dotInt8ManyAVX2(SB), NOSPLIT, $0-104
-	MOVQ  records_base+48(FP), AX
-	MOVQ  stride+72(FP), CX
-	MOVQ  ids_base+80(FP), DX
-	MOVQ  ids_len+88(FP), BX
-	MOVQ  out_base+0(FP), SI
-	MOVQ  query_base+24(FP), DI
-	MOVQ  query_len+32(FP), DI
-	TESTQ BX, BX
-	JZ    end
+	MOVQ         records_base+48(FP), AX
+	MOVQ         stride+72(FP), CX
+	MOVQ         ids_base+80(FP), DX
+	MOVQ         ids_len+88(FP), BX
+	MOVQ         out_base+0(FP), SI
+	MOVQ         query_base+24(FP), DI
+	MOVQ         query_len+32(FP), DI
+	MOVL         $0x00010001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	TESTQ        BX, BX
+	JZ           end
 
 record:
 	CMPQ  BX, $0x02
@@ -2312,62 +2333,77 @@ near:
 	MOVL  (DX), R9
 	IMULQ CX, R9
 	ADDQ  AX, R9
-	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
-	SUBQ  $+64, R8
+	VPXOR Y4, Y4, Y4
+	SUBQ  $+128, R8
 	JL    pair_unrolled_end
 
 pair_unrolled:
-	VPMOVSXBW (R9), Y4
-	VPMOVSXBW (DI), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y0, Y0
-	VPMOVSXBW 16(R9), Y4
-	VPMOVSXBW 16(DI), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y1, Y1
-	VPMOVSXBW 32(R9), Y4
-	VPMOVSXBW 32(DI), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y2, Y2
-	VPMOVSXBW 48(R9), Y4
-	VPMOVSXBW 48(DI), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y3, Y3
-	ADDQ      $+64, R9
-	ADDQ      $+64, DI
-	SUBQ      $+64, R8
-	JGE       pair_unrolled
+	VMOVDQU    (R9), Y5
+	VMOVDQU    (DI), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y1, Y1
+	VMOVDQU    32(R9), Y5
+	VMOVDQU    32(DI), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y2, Y2
+	VMOVDQU    64(R9), Y5
+	VMOVDQU    64(DI), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y3, Y3
+	VMOVDQU    96(R9), Y5
+	VMOVDQU    96(DI), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y4, Y4
+	ADDQ       $+128, R9
+	ADDQ       $+128, DI
+	SUBQ       $+128, R8
+	JGE        pair_unrolled
 
 pair_unrolled_end:
-	ADDQ $+64, R8
-	SUBQ $+16, R8
+	ADDQ $+128, R8
+	SUBQ $+32, R8
 	JL   pair_single_end
 
 pair_single:
-	VPMOVSXBW (R9), Y4
-	VPMOVSXBW (DI), Y5
-	VPMADDWD  Y4, Y5, Y5
-	VPADDD    Y5, Y0, Y0
-	ADDQ      $+16, R9
-	ADDQ      $+16, DI
-	SUBQ      $+16, R8
-	JGE       pair_single
+	VMOVDQU    (R9), Y5
+	VMOVDQU    (DI), Y6
+	VPABSB     Y5, Y7
+	VPSIGNB    Y5, Y6, Y6
+	VPMADDUBSW Y6, Y7, Y6
+	VPMADDWD   Y0, Y6, Y6
+	VPADDD     Y6, Y1, Y1
+	ADDQ       $+32, R9
+	ADDQ       $+32, DI
+	SUBQ       $+32, R8
+	JGE        pair_single
 
 pair_single_end:
-	ADDQ         $+16, R8
-	VPADDD       Y2, Y0, Y0
+	ADDQ         $+32, R8
 	VPADDD       Y3, Y1, Y1
-	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X0, X1, X1
-	VPSHUFD      $0x4e, X1, X0
-	VPADDD       X0, X1, X1
-	VPSHUFD      $0xb1, X1, X0
-	VPADDD       X0, X1, X1
-	VMOVD        X1, DI
+	VPADDD       Y4, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPADDD       X1, X2, X2
+	VPSHUFD      $0x4e, X2, X1
+	VPADDD       X1, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VPADDD       X1, X2, X2
+	VMOVD        X2, DI
 	MOVL         DI, (SI)
 	ADDQ         $0x04, DX
 	ADDQ         $0x04, SI
@@ -2413,7 +2449,25 @@ pair_single:
 	JGE     pair_single
 
 pair_single_end:
-	ADDQ         $+4, DX
+	ADDQ       $+4, DX
+	TESTQ      DX, DX
+	JZ         pair_last
+	LEAQ       wordMasks<>+0(SB), BX
+	NEGQ       DX
+	VMOVDQU    24(BX)(DX*8), Y4
+	VPMASKMOVQ (AX), Y4, Y5
+	VPMASKMOVQ (CX), Y4, Y4
+	VPXOR      Y5, Y4, Y4
+	VPAND      Y0, Y4, Y5
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y0, Y4, Y4
+	VPSHUFB    Y5, Y1, Y5
+	VPSHUFB    Y4, Y1, Y4
+	VPADDB     Y5, Y4, Y4
+	VPSADBW    Y2, Y4, Y4
+	VPADDQ     Y4, Y3, Y3
+
+pair_last:
 	VEXTRACTI128 $0x01, Y3, X0
 	VPADDQ       X3, X0, X0
 	VPSHUFD      $0x4e, X0, X1
@@ -2446,6 +2500,20 @@ DATA bitCounts3<>+4(SB)/4, $0x18101008
 DATA bitCounts3<>+8(SB)/4, $0x18101008
 DATA bitCounts3<>+12(SB)/4, $0x20181810
 GLOBL bitCounts3<>(SB), RODATA|NOPTR, $16
+
+DATA wordMasks<>+0(SB)/4, $0xffffffff
+DATA wordMasks<>+4(SB)/4, $0xffffffff
+DATA wordMasks<>+8(SB)/4, $0xffffffff
+DATA wordMasks<>+12(SB)/4, $0xffffffff
+DATA wordMasks<>+16(SB)/4, $0xffffffff
+DATA wordMasks<>+20(SB)/4, $0xffffffff
+DATA wordMasks<>+24(SB)/4, $0x00000000
+DATA wordMasks<>+28(SB)/4, $0x00000000
+DATA wordMasks<>+32(SB)/4, $0x00000000
+DATA wordMasks<>+36(SB)/4, $0x00000000
+DATA wordMasks<>+40(SB)/4, $0x00000000
+DATA wordMasks<>+44(SB)/4, $0x00000000
+GLOBL wordMasks<>(SB), RODATA|NOPTR, $48
 
 // func hammingManyAVX2(out []uint32, query []uint64, records []uint64, stride int, ids []uint32)
 // Requires: AVX, AVX2, MMX+
@@ -2510,7 +2578,25 @@ pair_single:
 	JGE     pair_single
 
 pair_single_end:
-	ADDQ         $+4, R8
+	ADDQ       $+4, R8
+	TESTQ      R8, R8
+	JZ         pair_last
+	LEAQ       wordMasks<>+0(SB), R10
+	NEGQ       R8
+	VMOVDQU    24(R10)(R8*8), Y4
+	VPMASKMOVQ (R9), Y4, Y5
+	VPMASKMOVQ (DI), Y4, Y4
+	VPXOR      Y5, Y4, Y4
+	VPAND      Y0, Y4, Y5
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y0, Y4, Y4
+	VPSHUFB    Y5, Y1, Y5
+	VPSHUFB    Y4, Y1, Y4
+	VPADDB     Y5, Y4, Y4
+	VPSADBW    Y2, Y4, Y4
+	VPADDQ     Y4, Y3, Y3
+
+pair_last:
 	VEXTRACTI128 $0x01, Y3, X4
 	VPADDQ       X3, X4, X4
 	VPSHUFD      $0x4e, X4, X3
@@ -2591,7 +2677,51 @@ pair_single:
 	JGE     pair_single
 
 pair_single_end:
-	ADDQ         $+4, DX
+	ADDQ       $+4, DX
+	TESTQ      DX, DX
+	JZ         pair_last
+	LEAQ       wordMasks<>+0(SB), DI
+	NEGQ       DX
+	VMOVDQU    24(DI)(DX*8), Y7
+	VPMASKMOVQ (AX), Y7, Y8
+	VPAND      Y0, Y8, Y9
+	VPSRLW     $0x04, Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VPMASKMOVQ (CX), Y7, Y0
+	VPSRLW     $0x04, Y0, Y10
+	VPAND      Y0, Y9, Y0
+	VPAND      Y10, Y8, Y10
+	VPSHUFB    Y0, Y1, Y0
+	VPSHUFB    Y10, Y1, Y10
+	VPADDB     Y0, Y10, Y0
+	VPMASKMOVQ (CX)(BX*1), Y7, Y1
+	VPSRLW     $0x04, Y1, Y10
+	VPAND      Y1, Y9, Y1
+	VPAND      Y10, Y8, Y10
+	VPSHUFB    Y1, Y2, Y1
+	VPSHUFB    Y10, Y2, Y10
+	VPADDB     Y1, Y0, Y0
+	VPADDB     Y10, Y0, Y0
+	VPMASKMOVQ (CX)(BX*2), Y7, Y1
+	VPSRLW     $0x04, Y1, Y2
+	VPAND      Y1, Y9, Y1
+	VPAND      Y2, Y8, Y2
+	VPSHUFB    Y1, Y3, Y1
+	VPSHUFB    Y2, Y3, Y2
+	VPADDB     Y1, Y0, Y0
+	VPADDB     Y2, Y0, Y0
+	VPMASKMOVQ (CX)(SI*1), Y7, Y1
+	VPSRLW     $0x04, Y1, Y2
+	VPAND      Y1, Y9, Y1
+	VPAND      Y2, Y8, Y2
+	VPSHUFB    Y1, Y4, Y1
+	VPSHUFB    Y2, Y4, Y2
+	VPADDB     Y1, Y0, Y0
+	VPADDB     Y2, Y0, Y0
+	VPSADBW    Y5, Y0, Y0
+	VPADDQ     Y0, Y6, Y6
+
+pair_last:
 	VEXTRACTI128 $0x01, Y6, X0
 	VPADDQ       X6, X0, X0
 	VPSHUFD      $0x4e, X0, X1
@@ -2695,7 +2825,51 @@ pair_single:
 	JGE     pair_single
 
 pair_single_end:
-	ADDQ         $+4, R10
+	ADDQ       $+4, R10
+	TESTQ      R10, R10
+	JZ         pair_last
+	LEAQ       wordMasks<>+0(SB), R12
+	NEGQ       R10
+	VMOVDQU    24(R12)(R10*8), Y7
+	VPMASKMOVQ (R11), Y7, Y8
+	VPAND      Y0, Y8, Y9
+	VPSRLW     $0x04, Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VPMASKMOVQ (R9), Y7, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y10, Y9, Y10
+	VPAND      Y11, Y8, Y11
+	VPSHUFB    Y10, Y1, Y10
+	VPSHUFB    Y11, Y1, Y11
+	VPADDB     Y10, Y11, Y10
+	VPMASKMOVQ (R9)(DI*1), Y7, Y11
+	VPSRLW     $0x04, Y11, Y12
+	VPAND      Y11, Y9, Y11
+	VPAND      Y12, Y8, Y12
+	VPSHUFB    Y11, Y2, Y11
+	VPSHUFB    Y12, Y2, Y12
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y12, Y10, Y10
+	VPMASKMOVQ (R9)(DI*2), Y7, Y11
+	VPSRLW     $0x04, Y11, Y12
+	VPAND      Y11, Y9, Y11
+	VPAND      Y12, Y8, Y12
+	VPSHUFB    Y11, Y3, Y11
+	VPSHUFB    Y12, Y3, Y12
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y12, Y10, Y10
+	VPMASKMOVQ (R9)(R8*1), Y7, Y7
+	VPSRLW     $0x04, Y7, Y11
+	VPAND      Y7, Y9, Y7
+	VPAND      Y11, Y8, Y11
+	VPSHUFB    Y7, Y4, Y7
+	VPSHUFB    Y11, Y4, Y11
+	VPADDB     Y7, Y10, Y10
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y5, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
+
+pair_last:
 	VEXTRACTI128 $0x01, Y6, X7
 	VPADDQ       X6, X7, X7
 	VPSHUFD      $0x4e, X7, X6

@@ -14,7 +14,7 @@ func DotMany(out []float32, query, records []float32, stride int, ids []uint32) 
 	dotMany(active, out, query, records, stride, ids)
 }
 
-// DotInt8Many is DotInt8 of the query and each record, exact; the query has at most MaxInt8 components.
+// DotInt8Many is DotInt8 of the query and each record, exact for components within ±127; the query has at most MaxInt8 components.
 func DotInt8Many(out []int32, query, records []int8, stride int, ids []uint32) {
 	if len(query) > MaxInt8 {
 		panic("simd: int8 vectors too long for an int32")

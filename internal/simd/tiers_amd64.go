@@ -48,7 +48,7 @@ func dotInt8(t tier, a, b []int8) int32 {
 	case tierAVX512:
 		return dotInt8AVX512(a, b)
 	case tierAVX2:
-		whole := len(a) &^ 15
+		whole := len(a) &^ 31
 		return dotInt8AVX2(a[:whole], b) + dotInt8Go(a[whole:], b[whole:])
 	default:
 		return dotInt8Go(a, b)
@@ -60,20 +60,19 @@ func hamming(t tier, a, b []uint64) uint32 {
 	case tierAVX512:
 		return hammingAVX512(a, b)
 	case tierAVX2:
-		whole := len(a) &^ 3
-		return hammingAVX2(a[:whole], b) + hammingGo(a[whole:], b[whole:])
+		return hammingAVX2(a, b)
 	default:
 		return hammingGo(a, b)
 	}
 }
 
 func dotBits4(t tier, code, planes []uint64) uint32 {
-	switch {
-	case t == tierAVX512:
+	switch t {
+	case tierAVX512:
 		return dotBits4AVX512(code, planes)
-	case t == tierAVX2 && len(code)%4 == 0:
+	case tierAVX2:
 		return dotBits4AVX2(code, planes)
-	default: // the planes of a part of the code are not one slice
+	default:
 		return dotBits4Go(code, planes)
 	}
 }
@@ -122,7 +121,7 @@ func dotInt8Many(t tier, out []int32, query, records []int8, stride int, ids []u
 	switch {
 	case t == tierAVX512:
 		dotInt8ManyAVX512(out, query, records, stride, ids)
-	case t == tierAVX2 && len(query)%16 == 0:
+	case t == tierAVX2 && len(query)%32 == 0:
 		dotInt8ManyAVX2(out, query, records, stride, ids)
 	default:
 		many(out, query, records, len(query), stride, ids, func(r, q []int8) int32 { return dotInt8(t, r, q) })
@@ -130,25 +129,24 @@ func dotInt8Many(t tier, out []int32, query, records []int8, stride int, ids []u
 }
 
 func hammingMany(t tier, out []uint32, query, records []uint64, stride int, ids []uint32) {
-	switch {
-	case t == tierAVX512:
+	switch t {
+	case tierAVX512:
 		hammingManyAVX512(out, query, records, stride*8, ids)
-	case t == tierAVX2 && len(query)%4 == 0:
+	case tierAVX2:
 		hammingManyAVX2(out, query, records, stride*8, ids)
 	default:
-		many(out, query, records, len(query), stride, ids, func(r, q []uint64) uint32 { return hamming(t, r, q) })
+		many(out, query, records, len(query), stride, ids, hammingGo)
 	}
 }
 
 func dotBits4Many(t tier, out []uint32, planes, records []uint64, stride int, ids []uint32) {
-	compared := len(planes) / Planes
-	switch {
-	case t == tierAVX512:
+	switch t {
+	case tierAVX512:
 		dotBits4ManyAVX512(out, planes, records, stride*8, ids)
-	case t == tierAVX2 && compared%4 == 0:
+	case tierAVX2:
 		dotBits4ManyAVX2(out, planes, records, stride*8, ids)
 	default:
-		many(out, planes, records, compared, stride, ids, func(r, q []uint64) uint32 { return dotBits4(t, r, q) })
+		many(out, planes, records, len(planes)/Planes, stride, ids, dotBits4Go)
 	}
 }
 

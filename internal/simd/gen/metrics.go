@@ -60,25 +60,32 @@ func int32Sum(s *state) Register {
 	return r
 }
 
-// int8Dot on AVX2 widens to 16 bits. VNNI multiplies unsigned by signed bytes: x is made unsigned by adding 128, which is
-// a flip of its highest bit, and 128 times the sum of y is taken off again. Sums wrap, so the difference is exact.
+// int8Dot on AVX2 multiplies the magnitudes of x, as unsigned bytes, by y with the signs of x: two products of at most 127²
+// fit 16 bits, which is why -128 is no component. VNNI multiplies unsigned by signed bytes: x is made unsigned by adding
+// 128, which is a flip of its highest bit, and 128 times the sum of y is taken off again. Sums wrap, so the difference is
+// exact.
 func int8Dot(t tier) pair {
 	p := pair{
 		tier: t, single: "dotInt8", many: "dotInt8Many", element: "int8", result: "int32", size: 1,
-		lanes: 16, unroll: 4, accs: 4, ahead: 2, step: widenStep, result32: int32Sum,
+		lanes: t.width, unroll: 4, accs: 4, ahead: 2, step: signStep, result32: int32Sum, constants: signConstants,
 	}
 	if t == avx512 {
-		p.lanes, p.step, p.tail, p.result32 = 64, vnniStep, vnniTail, vnniSum
+		p.step, p.tail, p.result32 = vnniStep, vnniTail, vnniSum
 		p.corrected, p.constants, p.query = true, vnniConstants, vnniQuery
 	}
 	return p
 }
 
-func widenStep(s *state, i int) {
-	v, w := YMM(), YMM()
-	VPMOVSXBW(s.x.mem(i), v)
-	VPMOVSXBW(s.y.mem(i), w)
-	VPMADDWD(v, w, w)
+func signConstants(s *state) { s.constant = []VecVirtual{s.tier.broadcast(0x00010001)} }
+
+func signStep(s *state, i int) {
+	v, w, magnitude := YMM(), YMM(), YMM()
+	VMOVDQU(s.x.mem(i), v)
+	VMOVDQU(s.y.mem(i), w)
+	VPABSB(v, magnitude)
+	VPSIGNB(v, w, w)
+	VPMADDUBSW(w, magnitude, w)
+	VPMADDWD(s.constant[0], w, w)
 	VPADDD(w, s.accs[i], s.accs[i])
 }
 
@@ -137,6 +144,8 @@ func vnniQuery(s *state) {
 	VMOVD(s.tier.sum(sum, vpaddd), s.offset)
 }
 
+// hamming on AVX2 looks nibbles up. Tried at 12 and 24 words on Zen 3: POPCNT, a word at a time, 7.1 and 11.7 ns a record of
+// many, this 4.8 and 7.1.
 func hamming(t tier) pair {
 	p := pair{
 		tier: t, single: "hamming", many: "hammingMany", element: "uint64", result: "uint32", size: 8,
@@ -157,17 +166,26 @@ func hamming(t tier) pair {
 		},
 	}
 	if t == avx2 {
-		p.constants = nibbleConstants
-		p.tail = nil
-		p.step = func(s *state, i int) {
-			v := YMM()
-			VMOVDQU(s.x.mem(i), v)
-			VPXOR(s.y.mem(i), v, v)
+		p.constants, p.tail = nibbleConstants, nil
+		count := func(s *state, v VecVirtual) {
 			low, high := nibbles(s, v)
 			VPSHUFB(low, s.constant[1], low)
 			VPSHUFB(high, s.constant[1], high)
 			VPADDB(low, high, high)
-			addBytes(s.constant[5], high, s.accs[i])
+			addBytes(s.constant[5], high, s.accs[0])
+		}
+		p.step = func(s *state, i int) {
+			v := YMM()
+			VMOVDQU(s.x.mem(i), v)
+			VPXOR(s.y.mem(i), v, v)
+			count(s, v)
+		}
+		p.tail2 = func(s *state, mask VecVirtual) {
+			v, w := YMM(), YMM()
+			VPMASKMOVQ(s.x.mem(0), mask, v)
+			VPMASKMOVQ(s.y.mem(0), mask, w)
+			VPXOR(v, w, w)
+			count(s, w)
 		}
 	}
 	return p
@@ -216,6 +234,11 @@ func bits4(t tier) pair {
 			v := YMM()
 			VMOVDQU(s.x.mem(i), v)
 			weighted(s, v, s.accs[0], func(p int, to VecVirtual) { VMOVDQU(s.plane(p, i), to) })
+		}
+		p.tail2 = func(s *state, mask VecVirtual) {
+			v := YMM()
+			VPMASKMOVQ(s.x.mem(0), mask, v)
+			weighted(s, v, s.accs[0], func(p int, to VecVirtual) { VPMASKMOVQ(s.plane(p, 0), mask, to) })
 		}
 	}
 	return p

@@ -26,7 +26,8 @@ type pair struct {
 	ahead     int  // records that are fetched before they are needed
 	step      func(s *state, i int)
 	tail      func(s *state, k Register)
-	result32  func(s *state) Register // where the result is, as an XMM (float) or a 32-bit register
+	tail2     func(s *state, mask VecVirtual) // tail for AVX2, whose loads take a vector of words as their mask
+	result32  func(s *state) Register         // where the result is, as an XMM (float) or a 32-bit register
 
 	constants func(s *state) // kept in registers over a call
 	query     func(s *state) // what depends on the query alone, for many; y and n may be used up
@@ -96,6 +97,7 @@ func (p pair) sweep(s *state, label string) {
 	}
 	s.accs = s.tier.zeros(accs)
 	var tail func(k Register)
+	defer p.lastWords(s, label)
 	if p.tail != nil {
 		tail = func(k Register) { p.tail(s, k) }
 	}
@@ -105,8 +107,24 @@ func (p pair) sweep(s *state, label string) {
 	}.emit()
 }
 
+// lastWords takes up to three words after the vectors of four.
+func (p pair) lastWords(s *state, label string) {
+	if p.tail2 == nil {
+		return
+	}
+	done := LabelRef(label + "_last")
+	TESTQ(s.n, s.n)
+	JZ(done)
+	at, mask := GP64(), YMM()
+	LEAQ(table("wordMasks", []uint32{1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 0, 0, 0, 0, 0, 0}), at)
+	NEGQ(s.n)
+	VMOVDQU(Mem{Base: at, Index: s.n, Scale: 8, Disp: 24}, mask)
+	p.tail2(s, mask)
+	Label(string(done))
+}
+
 // emitMany writes a kernel that fills out with the results of the query and the records that ids name. Stride is in bytes.
-// AVX2 demands a query of whole steps.
+// AVX2 demands a query of whole steps where it has no tail2.
 func (p pair) emitMany() {
 	kernel(p.many+p.tier.name, fmt.Sprintf(
 		"func(out []%s, query, records []%s, stride int, ids []uint32)", p.result, p.element))
