@@ -67,6 +67,7 @@ func BenchmarkKernels(b *testing.B) {
 			})
 			run("rotate", 1, func() { rotate(t, d.rotation, d.rotated, d.x) })
 			run("quantize", 1, func() { quantizeInt8(t, d.int8s, d.rotated, 40) })
+			run("residual", 1, func() { residual(t, d.rotated[:n], d.x, d.y, 0.5) })
 			run("signs", 1, func() { signBits(t, d.signs, d.rotated[:n]) })
 			run("norms", 1, func() { norms(t, d.rotated) })
 			run("planes", 1, func() { d.prepare(t) })

@@ -229,6 +229,8 @@ func TestWhatDoesNotFitPanics(t *testing.T) {
 		"half a plane":     func() { DotBits4Many(out32[:1], w[:5], w, 2, []uint32{0}) },
 		"beyond":           func() { DotMany(outFloat, f, f[:100], 128, []uint32{0}) },
 		"int8 codes":       func() { QuantizeInt8(i[1:], f, 1) },
+		"residual":         func() { Residual(f[1:], f, f, 1) },
+		"residual, of":     func() { Residual(f, f, f[1:], 1) },
 		"signs":            func() { SignBits(w[:3], f) },
 		"query":            func() { QueryPlanes(w[:7], f) },
 		"empty query":      func() { QueryPlanes(nil, nil) },

@@ -9,6 +9,15 @@ func QuantizeInt8(to []int8, v []float32, scale float32) {
 	quantizeInt8(active, to, v, scale)
 }
 
+// Residual writes what each component times the scale differs by from the centroid's, v[i]*scale-centroid[i], to to; product
+// and difference are rounded one by one. to may be v. All have the same length; anything else panics. All paths give the same
+// bits.
+func Residual(to, v, centroid []float32, scale float32) {
+	mustMatch(len(to), len(v))
+	mustMatch(len(centroid), len(v))
+	residual(active, to, v, centroid, scale)
+}
+
 // SignBits writes the 1-bit code of v (RaBitQ, arXiv 2405.12497, section 3.1.3): bit i%64 of word i/64 is set where the sign
 // of v[i] is positive; that of +0 is, that of -0 is not. Bits beyond v are zero. to has a word for each 64 components,
 // rounded up; anything else panics.
@@ -70,6 +79,13 @@ func quantizeInt8Go(to []int8, v []float32, scale float32) {
 	to = to[:len(v)]
 	for i, x := range v {
 		to[i] = int8(clampRound(float32(x*scale), -127, 127))
+	}
+}
+
+func residualGo(to, v, centroid []float32, scale float32) {
+	to, centroid = to[:len(v)], centroid[:len(v)]
+	for i, x := range v {
+		to[i] = float32(x*scale) - centroid[i]
 	}
 }
 

@@ -56,6 +56,9 @@ func multiplyAVX512(to []float32, a []float32, b []float32)
 func quantizeInt8AVX512(to []int8, v []float32, scale float32)
 
 //go:noescape
+func residualAVX512(to []float32, v []float32, centroid []float32, scale float32)
+
+//go:noescape
 func signBitsAVX512(to []uint64, v []float32)
 
 //go:noescape
@@ -114,6 +117,9 @@ func multiplyAVX2(to []float32, a []float32, b []float32)
 
 //go:noescape
 func quantizeInt8AVX2(to []int8, v []float32, scale float32)
+
+//go:noescape
+func residualAVX2(to []float32, v []float32, centroid []float32, scale float32)
 
 //go:noescape
 func signBitsAVX2(to []uint64, v []float32)

@@ -1672,6 +1672,69 @@ lanes_done:
 	VZEROUPPER
 	RET
 
+// func residualAVX512(to []float32, v []float32, centroid []float32, scale float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·residualAVX512(SB), NOSPLIT, $0-76
+	MOVQ         v_len+32(FP), AX
+	MOVQ         to_base+0(FP), CX
+	MOVQ         v_base+24(FP), DX
+	MOVQ         centroid_base+48(FP), BX
+	MOVSS        scale+72(FP), X0
+	VBROADCASTSS X0, Z0
+	SUBQ         $+64, AX
+	JL           lanes_unrolled_end
+
+lanes_unrolled:
+	VMULPS  (DX), Z0, Z1
+	VSUBPS  (BX), Z1, Z1
+	VMOVUPS Z1, (CX)
+	VMULPS  64(DX), Z0, Z1
+	VSUBPS  64(BX), Z1, Z1
+	VMOVUPS Z1, 64(CX)
+	VMULPS  128(DX), Z0, Z1
+	VSUBPS  128(BX), Z1, Z1
+	VMOVUPS Z1, 128(CX)
+	VMULPS  192(DX), Z0, Z1
+	VSUBPS  192(BX), Z1, Z1
+	VMOVUPS Z1, 192(CX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	JGE     lanes_unrolled
+
+lanes_unrolled_end:
+	ADDQ $+64, AX
+	SUBQ $+16, AX
+	JL   lanes_single_end
+
+lanes_single:
+	VMULPS  (DX), Z0, Z1
+	VSUBPS  (BX), Z1, Z1
+	VMOVUPS Z1, (CX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	SUBQ    $+16, AX
+	JGE     lanes_single
+
+lanes_single_end:
+	ADDQ      $+16, AX
+	TESTQ     AX, AX
+	JZ        lanes_done
+	MOVQ      $-1, SI
+	BZHIQ     AX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (BX), K1, Z2
+	VMULPS    Z0, Z1, Z1
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   Z1, K1, (CX)
+
+lanes_done:
+	VZEROUPPER
+	RET
+
 // func signBitsAVX512(to []uint64, v []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·signBitsAVX512(SB), NOSPLIT, $0-48
@@ -3496,6 +3559,57 @@ lanes_single:
 	ADDQ         $+8, DX
 	SUBQ         $+8, AX
 	JGE          lanes_single
+
+lanes_single_end:
+	ADDQ $+8, AX
+	VZEROUPPER
+	RET
+
+// func residualAVX2(to []float32, v []float32, centroid []float32, scale float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·residualAVX2(SB), NOSPLIT, $0-76
+	MOVQ         v_len+32(FP), AX
+	MOVQ         to_base+0(FP), CX
+	MOVQ         v_base+24(FP), DX
+	MOVQ         centroid_base+48(FP), BX
+	MOVSS        scale+72(FP), X0
+	VBROADCASTSS X0, Y0
+	SUBQ         $+32, AX
+	JL           lanes_unrolled_end
+
+lanes_unrolled:
+	VMULPS  (DX), Y0, Y1
+	VSUBPS  (BX), Y1, Y1
+	VMOVUPS Y1, (CX)
+	VMULPS  32(DX), Y0, Y1
+	VSUBPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	VMULPS  64(DX), Y0, Y1
+	VSUBPS  64(BX), Y1, Y1
+	VMOVUPS Y1, 64(CX)
+	VMULPS  96(DX), Y0, Y1
+	VSUBPS  96(BX), Y1, Y1
+	VMOVUPS Y1, 96(CX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, BX
+	SUBQ    $+32, AX
+	JGE     lanes_unrolled
+
+lanes_unrolled_end:
+	ADDQ $+32, AX
+	SUBQ $+8, AX
+	JL   lanes_single_end
+
+lanes_single:
+	VMULPS  (DX), Y0, Y1
+	VSUBPS  (BX), Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	SUBQ    $+8, AX
+	JGE     lanes_single
 
 lanes_single_end:
 	ADDQ $+8, AX

@@ -214,6 +214,19 @@ func quantizeInt8(t tier, to []int8, v []float32, scale float32) {
 	}
 }
 
+func residual(t tier, to, v, centroid []float32, scale float32) {
+	switch t {
+	case tierAVX512:
+		residualAVX512(to, v, centroid, scale)
+	case tierAVX2:
+		whole := len(v) &^ 7
+		residualAVX2(to, v[:whole], centroid, scale)
+		residualGo(to[whole:], v[whole:], centroid[whole:], scale)
+	default:
+		residualGo(to, v, centroid, scale)
+	}
+}
+
 func signBits(t tier, to []uint64, v []float32) {
 	clear(to)
 	switch t {

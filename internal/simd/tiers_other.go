@@ -71,6 +71,10 @@ func quantizeInt8(_ tier, to []int8, v []float32, scale float32) {
 	quantizeInt8Go(to, v, scale)
 }
 
+func residual(_ tier, to, v, centroid []float32, scale float32) {
+	residualGo(to, v, centroid, scale)
+}
+
 func signBits(_ tier, to []uint64, v []float32) {
 	clear(to)
 	signBitsGo(to, v, 0)

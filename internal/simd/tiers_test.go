@@ -136,6 +136,13 @@ func encodingProbes() []probe {
 			quantizeInt8(t, to, place(a, c.x, o), 40)
 			return packed(to)
 		}, nil},
+		{"residual", 4, func(t tier, a *arenas, c content, o int) []uint32 {
+			to := room[float32](a, c.n, o)
+			residual(t, to, place(a, c.x, o), place(a, c.y, o), 1.7)
+			in := place(a, c.x, o)
+			residual(t, in, in, place(a, c.y, o), 1.7)
+			return slices.Concat(float32s(to...), float32s(in...))
+		}, nil},
 		{"signBits", 4, func(t tier, a *arenas, c content, o int) []uint32 {
 			to := room[uint64](a, words(c.n), 0)
 			signBits(t, to, place(a, c.x, o))

@@ -8,6 +8,7 @@ import (
 
 func encoding(t tier) {
 	quantize(t)
+	residual(t)
 	signBits(t)
 	norms(t)
 	bounds(t)
@@ -58,6 +59,36 @@ func quantize(t tier) {
 		VPMOVDB(v, k, to.mem(0))
 	}
 	s.emit()
+	VZEROUPPER()
+	RET()
+}
+
+// residual writes func(to, v, centroid []float32, scale float32): to = v*scale - centroid, rounded twice.
+func residual(t tier) {
+	kernel("residual"+t.name, "func(to, v, centroid []float32, scale float32)")
+	n := Load(Param("v").Len(), GP64()).(GPVirtual)
+	var p [3]pointer
+	for i, name := range []string{"to", "v", "centroid"} {
+		p[i] = pointer{at: Load(Param(name).Base(), GP64()).(GPVirtual), bytes: t.width}
+	}
+	scale := parameter(t, "scale")
+	sweep{
+		tier: t, label: "lanes", n: n, lanes: t.floats(), unroll: 4, pointers: p[:],
+		step: func(i int) {
+			v := t.vector()
+			VMULPS(p[1].mem(i), scale, v)
+			VSUBPS(p[2].mem(i), v, v)
+			VMOVUPS(v, p[0].mem(i))
+		},
+		tail: func(k Register) {
+			v, w := t.vector(), t.vector()
+			VMOVUPS_Z(p[1].mem(0), k, v)
+			VMOVUPS_Z(p[2].mem(0), k, w)
+			VMULPS(scale, v, v)
+			VSUBPS(w, v, v)
+			VMOVUPS(v, k, p[0].mem(0))
+		},
+	}.emit()
 	VZEROUPPER()
 	RET()
 }

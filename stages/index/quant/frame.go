@@ -70,12 +70,8 @@ func (f *Frame) residualOf(w *Scratch, r *Rotated) ([]float32, bool) {
 	if r.Norm*f.perUnit > farNorms {
 		return nil, false
 	}
-	scale := float32(r.Scale * f.perUnit)
-	residual, centroid := w.residual[:len(r.Values)], f.centroid[:len(r.Values)]
-	for i, x := range r.Values {
-		residual[i] = float32(x*scale) - centroid[i] // the conversion keeps a compiler from fusing: the same everywhere
-	}
-	return residual, true
+	simd.Residual(w.residual, r.Values, f.centroid, float32(r.Scale*f.perUnit))
+	return w.residual, true
 }
 
 // Encode writes the 1-bit code of a vector, which has Words.
