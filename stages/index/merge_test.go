@@ -159,12 +159,13 @@ func TestChurnStaysSmall(t *testing.T) {
 	assert.Greater(t, recall, 0.95)
 }
 
-// TestRecallsWhileAllIsMerged: recalls and exact recalls that run all the time agree with what has been acked.
+// TestRecallsWhileAllIsMerged: while it is taken over by the graph, what has been acked is found by its own vector: always by the
+// scan, and by the graph as surely as by any of its kind.
 func TestRecallsWhileAllIsMerged(t *testing.T) {
 	j := newFakeJournal()
 	s := openWith(t, graphed, j)
 	all := vectors(1, 8000)
-	var acked atomic.Int64
+	var acked, asked, missed atomic.Int64
 	var done atomic.Bool
 	var group conc.WaitGroup
 	for i := range 2 {
@@ -176,8 +177,13 @@ func TestRecallsWhileAllIsMerged(t *testing.T) {
 				}
 				at := n * 7919 % upTo
 				result, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: all[at], Limit: 5})
-				if assert.NoError(t, err) && assert.Len(t, result.Hits, 5) {
-					assert.Equal(t, numbered(at), result.Hits[0].ID, "an acked memory is found by its own vector")
+				if !assert.NoError(t, err) || !assert.Len(t, result.Hits, 5) {
+					return
+				}
+				asked.Add(1)
+				if result.Hits[0].ID != numbered(at) {
+					missed.Add(1)
+					assert.LessOrEqual(t, memory.Version(at), result.Graphed, "a scan misses nothing")
 				}
 			}
 		})
@@ -189,6 +195,7 @@ func TestRecallsWhileAllIsMerged(t *testing.T) {
 	settled(t, s, "x")
 	done.Store(true)
 	group.Wait()
+	assert.LessOrEqual(t, missed.Load(), asked.Load()/1000+3)
 }
 
 // TestWritersWaitForTheGraph: it is never farther behind than the limit.

@@ -24,8 +24,11 @@ const (
 	removeShare = 10
 	// walkEf is how many of the nearest a walk keeps, at least.
 	walkEf = 64
-	// buildEf is how many of the nearest are found for a new node.
-	buildEf = 64
+	// leastEf and mostEf bound how many of the nearest are found for a new node; how many follows from how dense they lie.
+	leastEf, mostEf = 40, 512
+	// innerTimes is how many times more of the nearest both take by inner product: nodes are linked by other distances than
+	// queries go by.
+	innerTimes = 2
 )
 
 // merged is the graph that takes over what lies in a tier: slots below coverage.through are found through it and the others by
@@ -58,6 +61,7 @@ type coverage struct {
 	graph   *hnsw.Graph // nil: there is none
 	through fresh.Slot
 	version memory.Version // everything up to it lies below through
+	ef      int            // how many of the nearest were found for the last nodes
 }
 
 // mark is a moment of the space's: whoever enters later sees this version, and this coverage, or later ones.
@@ -150,13 +154,18 @@ func (m *merged) newGraph() *hnsw.Graph {
 		o.Unit = true
 	}
 	g := hnsw.New(o)
-	m.builder = hnsw.NewBuilder(g, buildEf)
+	least := leastEf
+	if o.Measure == hnsw.Inner {
+		least *= innerTimes
+	}
+	m.builder = hnsw.NewBuilder(g, least)
+	m.builder.Adapt(least, mostEf)
 	return g
 }
 
 // insert puts the next slots into the graph, those that are dead to every reader left out.
 func (m *merged) insert(ctx context.Context, c *coverage, published memory.Version, workers int) (*coverage, error) {
-	next := &coverage{graph: c.graph, through: c.through, version: c.version}
+	next := &coverage{graph: c.graph, through: c.through, version: c.version, ef: m.builder.Ef()}
 	end := fresh.Slot(m.tier.Len())
 	items := make([]hnsw.Item, 0, mergeBatch)
 	for ; next.through < end && len(items) < mergeBatch; next.through++ {
@@ -200,6 +209,15 @@ func (m *merged) sweep(g *hnsw.Graph, workers int) {
 	}
 	m.builder.Remove(dead, workers)
 	m.swept.Store(killed)
+}
+
+// ef is how many of the nearest a walk for k keeps, where the query does not say.
+func (m *merged) ef(c *coverage, k int) int {
+	ef := max(walkEf, c.ef+c.ef/3, k+k/2)
+	if m.tier.Metric() == fresh.Dot {
+		ef *= innerTimes
+	}
+	return ef
 }
 
 // searchers are used again: each holds buffers of its last walk.

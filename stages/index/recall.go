@@ -152,7 +152,7 @@ func (s *search) nearest(ctx context.Context) (err error) {
 	if err != nil || s.covered.graph == nil {
 		return err
 	}
-	walked, compared := s.v.merged.walk(&s.covered, s.q.Vector, s.v.version, k, max(walkEf, k+k/2, s.q.Ef))
+	walked, compared := s.v.merged.walk(&s.covered, s.q.Vector, s.v.version, k, max(s.v.merged.ef(&s.covered, k), s.q.Ef))
 	s.scanned += compared
 	for _, c := range walked {
 		// What is being taken over may be found in both.

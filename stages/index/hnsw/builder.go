@@ -36,6 +36,7 @@ type Item struct {
 type Builder struct {
 	graph *Graph
 	ef    int
+	tuner tuner
 
 	free       []Node
 	retired    []retired
@@ -56,18 +57,21 @@ func NewBuilder(g *Graph, ef int) *Builder {
 // SetEf changes ef for what is inserted next.
 func (b *Builder) SetEf(ef int) { b.ef = max(ef, 8) }
 
+// Ef returns ef, as it is by now.
+func (b *Builder) Ef() int { return b.ef }
+
 // batch is the items on their way into the graph, and what has been found out about each. Index i is node nodes[i].
 type batch struct {
 	items  []Item
 	nodes  []Node
 	levels []int
 	probes []quant.Probe
-	starts []uint32 // where the walk at level 0 begins; none: the graph was empty
-	order  []int32  // indexes, so that those that are near each other follow each other
-	links  [][]link // chosen for each, level by level
-	found  []link   // of all, by target
-	groups []int32  // where in found a target's begin
-	sorted []Node   // nodes, ascending
+	starts [][approachBegins]uint32 // where the walk at level 0 begins
+	order  []int32                  // indexes, so that those that are near each other follow each other
+	links  [][]link                 // chosen for each, level by level
+	found  []link                   // of all, by target
+	groups []int32                  // where in found a target's begin
+	sorted []Node                   // nodes, ascending
 
 	entry   entry
 	began   bool // the graph had an entry
@@ -252,7 +256,7 @@ func (b *Builder) sort() {
 		t.order = append(t.order, int32(i))
 	}
 	slices.SortFunc(t.order, func(x, y int32) int {
-		return cmp.Or(cmp.Compare(t.starts[x], t.starts[y]), cmp.Compare(x, y))
+		return cmp.Or(cmp.Compare(t.starts[x][0], t.starts[y][0]), cmp.Compare(x, y))
 	})
 }
 
@@ -274,6 +278,7 @@ func (b *Builder) publish() {
 	}
 	g.live.Add(int64(len(t.nodes)))
 	t.items = nil
+	b.ef = b.tuner.adapt(b.ef)
 }
 
 // raise has a new entry hold those of the batch that reach levels where it is the first.

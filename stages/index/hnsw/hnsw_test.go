@@ -183,6 +183,26 @@ func TestWhateverIsInsertedAndRemoved(t *testing.T) {
 	})
 }
 
+// TestEfFollowsDensity: where there is more to tell apart, more of the nearest are kept; and the same batches lead to the same.
+func TestEfFollowsDensity(t *testing.T) {
+	efs := map[int][]int{}
+	for _, dimension := range []int{4, 300} {
+		c := encode(clusters(rand.New(rand.NewPCG(3, 4)), 6000, dimension, 1, 1), false)
+		for _, workers := range []int{1, 3} {
+			g := New(Options{Scheme: c.scheme, Frame: c.frame, Measure: Distance})
+			b := NewBuilder(g, 48)
+			b.Adapt(16, 300)
+			_, err := b.Insert(t.Context(), c.items, workers)
+			require.NoError(t, err)
+			efs[dimension] = append(efs[dimension], b.Ef())
+		}
+	}
+	assert.Equal(t, efs[4][0], efs[4][1])
+	assert.Equal(t, efs[300][0], efs[300][1])
+	assert.Less(t, efs[4][0], 48)
+	assert.GreaterOrEqual(t, efs[300][0], 60)
+}
+
 // TestInnerProducts: those of the largest are found, though the vectors' lengths differ.
 func TestInnerProducts(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

@@ -12,6 +12,7 @@ type linker struct {
 	builder *Builder
 	walker
 	scratch quant.Scratch
+	kept    []uint64 // the pool, while a sample is taken
 
 	last    []uint32 // what the item before was linked with at level 0: good places to begin
 	chosen  []Found
@@ -38,13 +39,27 @@ func (l *linker) linkAbove(i int) {
 	t := &b.batch
 	l.aim(i)
 	top := min(t.levels[i], t.entry.level)
+	if top == 0 {
+		l.begin(i, l.approach(t.entry))
+		return
+	}
 	at := l.descend(t.entry, top)
 	for level := top; level > 0; level-- {
 		l.walk(level, b.ef, []uint32{at})
 		at = uint32(l.pool[0]) >> 1
+		if level == 1 {
+			l.begin(i, l.ahead())
+		}
 		l.choose(i, level, b.matesAbove(i, level))
 	}
-	t.starts[i] = at
+}
+
+// begin notes where the walk of item i at level 0 begins, the nearest first.
+func (l *linker) begin(i int, at []uint32) {
+	t := &l.builder.batch
+	for j := range t.starts[i] {
+		t.starts[i][j] = at[min(j, len(at)-1)]
+	}
 }
 
 // matesAbove returns the other nodes of the batch that reach a level.
@@ -67,12 +82,15 @@ func (l *linker) linkRun(r int) {
 	for place := r * run; place < min((r+1)*run, len(t.order)); place++ {
 		i := int(t.order[place])
 		l.aim(i)
-		if t.starts[i] != before {
+		if t.starts[i][0] != before {
 			l.last = l.last[:0]
 		}
-		before = t.starts[i]
-		l.last = append(l.last, before)
+		before = t.starts[i][0]
+		l.last = append(l.last, t.starts[i][:]...)
 		l.walk(0, b.ef, l.last)
+		if place%sampleEvery == 0 && b.tuner.most > 0 {
+			l.sample()
+		}
 		l.choose(i, 0, l.mates(place))
 		l.last = l.last[:0]
 		for _, f := range l.found[:min(shared, len(l.found))] {
@@ -94,11 +112,11 @@ func (l *linker) mates(place int) []uint32 {
 	b := l.builder
 	t := &b.batch
 	from, to := 0, len(t.order)
-	start := t.starts[t.order[place]]
+	start := t.starts[t.order[place]][0]
 	if b.graph.Len() > smallGraph {
-		for from = place; from > 0 && place-from < mateWindow && t.starts[t.order[from-1]] == start; from-- {
+		for from = place; from > 0 && place-from < mateWindow && t.starts[t.order[from-1]][0] == start; from-- {
 		}
-		for to = place + 1; to < len(t.order) && to-place <= mateWindow && t.starts[t.order[to]] == start; to++ {
+		for to = place + 1; to < len(t.order) && to-place <= mateWindow && t.starts[t.order[to]][0] == start; to++ {
 		}
 	}
 	l.ids = l.ids[:0]

@@ -29,6 +29,12 @@ func compareFound(a, b Found) int {
 // expandAtOnce is how many nodes a walk takes a step from at once, so that what they lead to is fetched together.
 const expandAtOnce = 2
 
+// approachEf is how many of the nearest are kept at level 1, and approachBegins how many of them level 0 begins at.
+const (
+	approachEf     = 12
+	approachBegins = 4
+)
+
 // walker walks a graph towards a probe. One goroutine's.
 type walker struct {
 	scorer
@@ -36,6 +42,7 @@ type walker struct {
 	pool    []uint64 // the nearest seen, ascending: key of the distance, node<<1, and whether it is expanded
 	visited visited
 	nodes   []uint32
+	begins  []uint32
 	near    []float32
 	found   []Found
 }
@@ -242,6 +249,28 @@ func (w *walker) descend(e entry, level int) uint32 {
 	return at
 }
 
+// approach goes down to level 1, walks there a little, and returns where walks at level 0 begin, the nearest first: one place
+// alone may lie beyond a gap that level 0 does not lead across. The slice is good until the next approach.
+func (w *walker) approach(e entry) []uint32 {
+	w.begins = w.begins[:0]
+	if e.level == 0 {
+		w.begins = append(w.begins, uint32(e.node))
+		return w.begins
+	}
+	at := [1]uint32{w.descend(e, 1)}
+	w.walk(1, approachEf, at[:])
+	return w.ahead()
+}
+
+// ahead returns the nearest of the pool: where a walk at the next level begins.
+func (w *walker) ahead() []uint32 {
+	w.begins = w.begins[:0]
+	for _, entry := range w.pool[:min(approachBegins, len(w.pool))] {
+		w.begins = append(w.begins, uint32(entry)>>1)
+	}
+	return w.begins
+}
+
 // rank compares what is in the pool by int8 codes and returns it, the nearest first.
 func (w *walker) rank() []Found {
 	w.nodes = w.nodes[:0]
@@ -292,12 +321,12 @@ func (s *Searcher) Search(g *Graph, q Query) (found []Found, compared int) {
 		return nil, 0
 	}
 	ef := max(q.Ef, q.K)
+	begins := s.walker.approach(e)
 	for nodes := s.graph.Len(); ; ef *= 4 {
 		if ef >= nodes/exactShare && ef > q.Ef {
 			return s.all(q), nodes
 		}
-		from := [1]uint32{s.walker.descend(e, 0)}
-		s.walker.walk(0, ef, from[:])
+		s.walker.walk(0, ef, begins)
 		compared += s.walker.visited.held
 		found = s.kept(q)
 		if len(found) >= q.K || len(s.walker.pool) < ef {
