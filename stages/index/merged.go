@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -180,7 +181,9 @@ func (m *merged) insert(ctx context.Context, c *coverage, published memory.Versi
 		code, factors := m.tier.Code(next.through)
 		items = append(items, hnsw.Item{Slot: uint32(next.through), Code: code, Factors: factors})
 	}
-	if _, err := m.builder.Insert(ctx, items, workers); err != nil {
+	_, err := m.builder.Insert(ctx, items, workers)
+	runtime.KeepAlive(m.tier)
+	if err != nil {
 		return nil, err
 	}
 	return next, nil

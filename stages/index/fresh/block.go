@@ -22,7 +22,8 @@ const (
 // The two sizes and the number of doublings say the same thing.
 var _ [firstBlock<<doublings - largestBlock]struct{} = [0]struct{}{}
 
-// block is one fixed piece of the tier. Its slices are flat, so that the collector has nothing to follow.
+// block is one fixed piece of the tier. Its slices are flat, so that the collector has nothing to follow. A released one has
+// records and deaths alone. What reads codes ends with runtime.KeepAlive of the block: they may lie outside the heap.
 //
 //	codes    | v0: padded dimension × int8 | v1 | … |
 //	factors  | what stands beside a code   | …
@@ -34,6 +35,7 @@ type block struct {
 	records []record
 	deaths  []atomic.Uint64
 	coarse  *coarse // nil in a tier that is not framed yet
+	region  *region // that codes and coarse are parts of; nil: they lie on the heap
 }
 
 // coarse are the 1-bit codes of a block, simd.Lanes of them interleaved byte by byte, and the columns that make estimates of
@@ -52,21 +54,49 @@ type record struct {
 	older   Slot
 }
 
+// columns is how many numbers stand beside a 1-bit code.
+const columns = 3
+
 func newBlock(vectors int, scheme *quant.Scheme) *block {
+	b := emptyBlock(vectors)
+	b.codes = make([]int8, vectors*scheme.Padded())
+	return b
+}
+
+func emptyBlock(vectors int) *block {
 	return &block{
-		codes:   make([]int8, vectors*scheme.Padded()),
-		factors: make([]quant.Int8, vectors),
-		records: make([]record, vectors),
-		deaths:  make([]atomic.Uint64, vectors),
+		factors: make([]quant.Int8, vectors), records: make([]record, vectors), deaths: make([]atomic.Uint64, vectors),
 	}
 }
 
-// newCoarse makes room for 1-bit codes; a place without one is never near.
+// newLargest is the i-th of the largest blocks, which have 1-bit codes; it begins a region or goes on in that of the one before.
+func newLargest(i int, before *block, scheme *quant.Scheme) *block {
+	if largestBlock*scheme.Padded() < leastOffHeap {
+		b := newBlock(largestBlock, scheme)
+		b.coarse = newCoarse(largestBlock, scheme)
+		return b
+	}
+	b, place := emptyBlock(largestBlock), i%regionBlocks
+	if b.region = before.region; place == 0 || b.region == nil {
+		b.region = newRegion(scheme)
+	}
+	b.codes = part(b.region.codes, place, regionBlocks)
+	b.coarse = coarseOf(part(b.region.bits, place, regionBlocks), part(b.region.columns, place, regionBlocks))
+	return b
+}
+
+// released is what is left of a block without its codes.
+func (b *block) released() *block { return &block{records: b.records, deaths: b.deaths} }
+
 func newCoarse(vectors int, scheme *quant.Scheme) *coarse {
-	columns := make([]float32, 3*vectors)
+	return coarseOf(make([]byte, groups(vectors)*simd.Lanes*8*scheme.Words()), make([]float32, columns*vectors))
+}
+
+// coarseOf makes room for 1-bit codes; a place without one is never near.
+func coarseOf(bits []byte, numbers []float32) *coarse {
 	c := &coarse{
-		bits:  make([]byte, groups(vectors)*simd.Lanes*8*scheme.Words()),
-		norms: columns[:vectors:vectors], factors: columns[vectors : 2*vectors : 2*vectors], ones: columns[2*vectors:],
+		bits:  bits,
+		norms: part(numbers, 0, columns), factors: part(numbers, 1, columns), ones: part(numbers, 2, columns),
 	}
 	for i := range c.norms {
 		c.norms[i] = float32(math.Inf(1))

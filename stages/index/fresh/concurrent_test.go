@@ -3,12 +3,16 @@ package fresh
 import (
 	"context"
 	"math"
+	"math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
 	"github.com/sourcegraph/conc"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/engram-stream/engram/internal/simd"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -69,4 +73,67 @@ func TestReadersSeeWholeBatchesWhileTheTierGrows(t *testing.T) {
 	done.Store(true)
 	group.Wait()
 	require.Equal(t, batches*perBatch, tier.Len())
+}
+
+// One writer commits and releases as it goes, as where a graph takes slots over; readers scan from the slot that is handed over
+// at the version they see, and read codes and records. What a reader should see and does not is released since.
+func TestReadersGoOnWhileSlotsAreReleased(t *testing.T) {
+	const dimension, perBatch, batches, readers, behind = 256, 512, 40, 2, 3 * largestBlock / 2
+	tier := New(dimension, L2)
+	vectors := gaussians(rand.New(rand.NewPCG(1, 2)), dimension, perBatch)
+	type handed struct {
+		version uint64
+		from    Slot
+	}
+	var published atomic.Pointer[handed]
+	var done atomic.Bool
+	var group conc.WaitGroup
+	for reader := range readers {
+		group.Go(func() {
+			for !done.Load() {
+				view := published.Load()
+				if view == nil {
+					continue
+				}
+				slot := Slot(view.version) - Slot(reader) - 1
+				q := Query{Vector: vectors[slot%perBatch], Version: view.version, K: 1, From: view.from}
+				got, compared, err := tier.Scan(context.Background(), q)
+				released := tier.Released()
+				switch {
+				case err != nil || len(got) != 1:
+					t.Errorf("%d found, %v", len(got), err)
+				case released <= view.from && compared != int(view.version)-int(view.from):
+					t.Errorf("%d compared of %d to %d", compared, view.from, view.version)
+				case got[0].Slot%perBatch != slot%perBatch || got[0].Slot < view.from:
+					t.Errorf("slot %d instead of one like %d", got[0].Slot, slot)
+				}
+				if slot >= tier.Released() { // the writer stays behind: what is the newest is not released meanwhile
+					code, factors := tier.Code(slot)
+					if int(simd.DotInt8(code, code)) != int(factors.Squared) {
+						t.Errorf("the code of slot %d is not what stands beside it", slot)
+					}
+				}
+				if r := tier.Record(0); r.Birth != 1 || r.Ordinal != 3 {
+					t.Errorf("the first record has become %v", r)
+				}
+				runtime.KeepAlive(tier)
+			}
+		})
+	}
+	for batch := range uint64(batches) {
+		for i := range uint64(perBatch) {
+			birth := batch*perBatch + i + 1
+			tier.Prepare(Entry{Vector: vectors[i], Birth: birth, Ordinal: birth * 3})
+		}
+		tier.Commit()
+		through := Slot(max(0, tier.Len()-behind))
+		published.Store(&handed{version: (batch + 1) * perBatch, from: through})
+		tier.Release(through)
+		runtime.GC() // what is released and not held is given back
+	}
+	done.Store(true)
+	group.Wait()
+	require.Equal(t, Slot(growingSlots+2*largestBlock), tier.Released())
+	require.NotNil(t, tier.Frame())
+	require.Panics(t, func() { tier.Code(tier.Released() - 1) })
 }

@@ -13,6 +13,7 @@
 //  3. W: Discard forgets what was prepared: only the writer's own tail moves. Its slots are written again later.
 //  4. W: Commit stores the end (atomic). The new births are above every published version: readers stop before them.
 //  5. W: Kill stores deaths (atomic), also above every published version; only then is the version published.
+//     Release replaces the directory by one without the codes of old blocks: readers of the one before still have them.
 //  6. R: load the version, then the end, then the directory, in this order: each covers what the one before promises.
 //  7. R: births rise with the slots, so scan until birth > version; skip what has 0 < death <= version.
 package fresh

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -29,8 +30,8 @@ const (
 type Query struct {
 	Vector  []float32 // of finite components; not changed
 	Version uint64    // the snapshot, published before the scan begins
-	From    Slot      // where it begins, or a little before: the slots before it are somebody else's
 	K       int       // >= 1
+	From    Slot      // where the scan begins; slots that are released are left out in any case
 	// Keep drops slots that it returns false for; nil keeps all. Called concurrently.
 	Keep func(Slot) bool
 	// Share lends goroutines to large scans; nil means none.
@@ -68,8 +69,8 @@ func (s *Share) give(n int) {
 	}
 }
 
-// Scan compares the query with every slot visible at its version and returns the best K by falling score, ties by
-// rising birth, and how many slots the snapshot has, dead ones included. Scores are of codes: near, not exact. A small tier
+// Scan compares the query with every slot from its From on that is visible at its version, and returns the best K by falling score, ties by
+// rising birth, and how many such slots the snapshot has, dead ones included. Scores are of codes: near, not exact. A small tier
 // is compared by its int8 codes; in a large one these only tell which of the nearest by 1-bit codes are nearest. The answer
 // does not depend on how the work is split. It ends early only with the context's error. A vector of another dimension or K
 // below 1 panics.
@@ -120,6 +121,7 @@ type scan struct {
 	ctx    context.Context
 	q      Query
 	tier   *Tier
+	from   Slot
 	end    Slot
 	blocks []*block
 	next   atomic.Uint64 // the next stride to take
@@ -135,13 +137,12 @@ func (t *Tier) newScan(ctx context.Context, q Query) *scan {
 	end := Slot(t.end.Load())
 	d := t.directory.Load()
 	s := &scan{ctx: ctx, q: q, tier: t, end: end, blocks: d.blocks, coarse: coarseTimes*q.K + coarseMore}
+	s.from = max(q.From, d.firstCoded())
+	s.next.Store((uint64(s.from) + firstBlock) / stride)
 	if s.query, s.estimated = t.metric.encode(t.scheme, q.Vector, d.frame); s.estimated {
 		s.tables = make([]byte, simd.TableBytes*t.scheme.Words())
 		simd.QueryTables(s.tables, s.query.Planes)
 	}
-	from := uint64(q.From) + firstBlock // as strides are counted
-	s.q.From = Slot(max(from/simd.Lanes*simd.Lanes, firstBlock) - firstBlock)
-	s.next.Store(from / stride)
 	return s
 }
 
@@ -153,6 +154,7 @@ func (s *scan) at(slot Slot) (*block, int) {
 // approximate is the score of a place by its int8 code.
 func (s *scan) approximate(b *block, offset int) float32 {
 	codes := simd.DotInt8(s.query.Code, b.code(offset, len(s.query.Code)))
+	runtime.KeepAlive(b)
 	return s.tier.metric.approximate(s.query, codes, b.factors[offset])
 }
 
@@ -171,7 +173,7 @@ func (s *scan) run(workers []worker) {
 
 // worthwhile returns how many goroutines the work feeds.
 func (s *scan) worthwhile() int {
-	return min(int(int64(s.end)*int64(s.tier.Dimension())/splitComponents), maxSplit)
+	return min(int((int64(s.end)-int64(s.from))*int64(s.tier.Dimension())/splitComponents), maxSplit)
 }
 
 // worker is one goroutine's part of a scan.
@@ -196,11 +198,11 @@ func (w *worker) run(s *scan) {
 	for s.ctx.Err() == nil {
 		// All blocks but the first begin firstBlock before a whole group's worth of slots, and so do all strides but the first.
 		until := s.next.Add(1)*stride - firstBlock
-		first := max(until, stride) - stride
+		first := max(until, stride, uint64(s.from)+stride) - stride
 		if first >= uint64(s.end) {
 			return
 		}
-		if !w.scan(s, r, max(Slot(first), s.q.From), Slot(min(until, uint64(s.end)))) {
+		if !w.scan(s, r, Slot(first), Slot(min(until, uint64(s.end)))) {
 			return
 		}
 	}
@@ -213,13 +215,17 @@ func (w *worker) scan(s *scan, r *room, first, end Slot) bool {
 		b, offset := s.at(first)
 		count := min(int(end-first), len(b.records)-offset)
 		seen := b.seen(offset, count, s.q.Version)
-		whole := 0
+		head, whole := 0, 0
 		if s.estimated && b.coarse != nil {
 			// Codes are interleaved: those of a group that is not full yet stand beside what is being written.
-			whole = seen / simd.Lanes * simd.Lanes // offset is a multiple
-			w.estimate(s, r, b, first, offset, whole)
+			head = min(-offset&(simd.Lanes-1), seen)
+			whole = (seen - head) / simd.Lanes * simd.Lanes
+			w.estimate(s, r, b, first+Slot(head), offset+head, whole)
 		}
-		for i := whole; i < seen; i++ {
+		for i := range seen - whole {
+			if i >= head {
+				i += whole
+			}
 			w.look(s, b, first+Slot(i), offset+i)
 		}
 		w.compared += seen
@@ -258,6 +264,7 @@ func (w *worker) estimate(s *scan, r *room, b *block, first Slot, offset, count 
 	found := simd.FilterEstimates(r.indexes[:], r.estimates[:], simd.Codes{
 		Sums: r.sums[:count], Norms: c.norms[offset:end], Factors: c.factors[offset:end], Ones: c.ones[offset:end],
 	}, s.query.Estimate, threshold, 0)
+	runtime.KeepAlive(b)
 	for i, at := range r.indexes[:found] {
 		slot, offset := first+Slot(at), offset+int(at)
 		score := -r.estimates[i]

@@ -239,6 +239,47 @@ func TestALargeTierFindsTheNearest(t *testing.T) {
 	}
 }
 
+// TestAScanBeginsWhereItIsTold: at any slot, aligned or not, and after what is released.
+func TestAScanBeginsWhereItIsTold(t *testing.T) {
+	const dimension, n = 256, growingSlots + 2*largestBlock + 77
+	tier, entries := of(t, L2, latent(dimension, n))
+	check := func(from, first Slot) {
+		q := Query{Vector: entries[n/3].vector, Version: n, K: 20, From: from}
+		got, compared, err := tier.Scan(context.Background(), q)
+		require.NoError(t, err)
+		require.Equal(t, n-int(min(first, n)), compared, "from %d", from)
+		q.Keep = func(s Slot) bool { return s >= first }
+		requireNear(t, tier, exactly(L2, entries, q.Vector, n, q.Keep), got, q, entries)
+	}
+	froms := []Slot{0, 1, 15, 16, 17, 47, 48, 1007, 1008, 1009, 1024, growingSlots - 1, growingSlots, growingSlots + 33, n - 1, n, n + 5000}
+	for _, from := range froms {
+		check(from, from)
+	}
+	require.Zero(t, tier.Released())
+	for _, r := range []struct{ through, first Slot }{
+		{15, 0},
+		{16, 16},
+		{1008, 1008},
+		{growingSlots + 5, growingSlots},
+		{3, growingSlots},
+		{growingSlots + largestBlock, growingSlots + largestBlock},
+		{None, growingSlots + 2*largestBlock},
+	} {
+		tier.Release(r.through)
+		require.Equal(t, r.first, tier.Released(), "through %d", r.through)
+		for _, from := range froms {
+			check(from, max(from, r.first))
+		}
+		visible, _, _ := tier.Visible(0, n, n)
+		require.Len(t, visible, n, "records stay")
+		require.Equal(t, uint64(3), tier.Record(2).Birth)
+	}
+	small, _ := filled(t, L2, 4, 100)
+	small.Release(50)
+	require.Zero(t, small.Released(), "without a frame nothing is")
+	require.Nil(t, small.Frame())
+}
+
 // Large tiers are scanned by several goroutines; the answer must be that of one. A hundred vectors repeat, so most
 // ranks are ties.
 func TestTheAnswerDoesNotDependOnTheSplit(t *testing.T) {

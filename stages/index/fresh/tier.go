@@ -3,7 +3,7 @@ package fresh
 import (
 	"context"
 	"fmt"
-	"slices"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/engram-stream/engram/stages/index/quant"
@@ -56,8 +56,9 @@ type Tier struct {
 
 // directory is where the blocks are. Immutable.
 type directory struct {
-	blocks []*block
-	frame  *quant.Frame // nil: there are no 1-bit codes yet
+	blocks   []*block
+	frame    *quant.Frame // nil: there are no 1-bit codes yet
+	released int          // blocks from the first on that have no codes any more
 }
 
 // New returns an empty tier; it takes no memory for vectors until the first is prepared. A dimension below 1 panics.
@@ -96,6 +97,7 @@ func (t *Tier) Prepare(e Entry) Slot {
 		b.coarse.put(offset, t.bits, t.metric.coarse(d.frame.Encode(t.bits, &t.rotated, &t.scratch)))
 	}
 	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, at: e.At, older: None}
+	runtime.KeepAlive(b)
 	t.tail++
 	return slot
 }
@@ -114,16 +116,16 @@ func (t *Tier) growTo(index int) {
 
 func (t *Tier) tryGrow(index int) bool {
 	d := t.directory.Load()
-	longer := &directory{blocks: make([]*block, len(d.blocks), len(d.blocks)+1), frame: d.frame}
+	longer := &directory{blocks: make([]*block, len(d.blocks), len(d.blocks)+1), frame: d.frame, released: d.released}
 	copy(longer.blocks, d.blocks)
 	if index == doublings {
 		t.enframe(longer)
 	}
-	b := newBlock(blockSize(index), t.scheme)
-	if longer.frame != nil {
-		b.coarse = newCoarse(blockSize(index), t.scheme)
+	if index < doublings {
+		longer.blocks = append(longer.blocks, newBlock(blockSize(index), t.scheme))
+	} else {
+		longer.blocks = append(longer.blocks, newLargest(index-doublings, longer.blocks[index-1], t.scheme))
 	}
-	longer.blocks = append(longer.blocks, b)
 	return t.directory.CompareAndSwap(d, longer)
 }
 
@@ -222,31 +224,5 @@ func (t *Tier) at(s Slot) (b *block, offset int) {
 	return t.directory.Load().blocks[index], offset
 }
 
-// Code returns the int8 code of a committed slot that has not been released.
-func (t *Tier) Code(s Slot) ([]int8, quant.Int8) {
-	b, offset := t.at(s)
-	return b.code(offset, t.scheme.Padded()), b.factors[offset]
-}
-
 // Scheme returns how the tier's vectors are encoded.
 func (t *Tier) Scheme() *quant.Scheme { return t.scheme }
-
-// Release lets go of the codes of whole blocks below a slot: scans from there on, and what is known of the slots, do not need
-// them. One goroutine calls it, which need not be the writer. Readers of an older directory go on with what they have. A tier
-// that has no frame keeps all: the frame is made of its first codes.
-func (t *Tier) Release(through Slot) {
-	for {
-		d := t.directory.Load()
-		whole, _ := locate(min(through, Slot(t.end.Load())))
-		if d.frame == nil || whole == 0 || d.blocks[whole-1].codes == nil {
-			return
-		}
-		fewer := &directory{blocks: slices.Clone(d.blocks), frame: d.frame}
-		for i, b := range d.blocks[:whole] {
-			fewer.blocks[i] = &block{records: b.records, deaths: b.deaths}
-		}
-		if t.directory.CompareAndSwap(d, fewer) {
-			return
-		}
-	}
-}
