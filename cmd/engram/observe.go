@@ -29,7 +29,7 @@ func newObserveCommand(env *environment) *cobra.Command {
 		Use: "observe SPACE (FILE | --text TEXT)", Short: "Stream a file of observations, or text, into a space",
 		Long: "observe streams rows into a space and returns when each is durable and findable, or rejected.\n\n" +
 			"FILE is JSONL (.jsonl, .ndjson), text (.txt, a memory a line, named by file and line), an array of NumPy (.npy: two\n" +
-			"dimensions of float16, float32 or float64), vectors as ANN benchmarks have them (.fvecs, .bvecs), images in MNIST's\n" +
+			"dimensions of float16, float32 or float64), vectors as ANN benchmarks have them (.fvecs, .bvecs, .fbin, .u8bin), images in MNIST's\n" +
 			"format (idx3-ubyte), each also with .gz, or - for JSONL from standard input. A line of JSONL has the keys of an\n" +
 			"observation: id, content, metadata, observed_at, confidence, and embedding (a list) or embedding_f32 (base64 of\n" +
 			"little-endian float32). Vectors and images are named by file and number from 0: t10k-images-00017. What has an id\n" +

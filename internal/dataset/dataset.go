@@ -1,5 +1,5 @@
-// Package dataset reads files as rows to observe: JSONL, lines of text, NumPy's .npy, the .fvecs and .bvecs of ANN
-// benchmarks, and the IDX format of MNIST, gzipped or not.
+// Package dataset reads files as rows to observe: JSONL, lines of text, NumPy's .npy, the .fvecs, .bvecs, .fbin and .u8bin
+// of ANN benchmarks, and the IDX format of MNIST, gzipped or not.
 //
 // Each reader streams, says how many rows are to come when the format tells, and names file and line (or row) in
 // every error. Open picks the reader by the file's name.
@@ -77,8 +77,8 @@ func (o *one) Next() (Row, error) {
 	return o.row, nil
 }
 
-// Open opens a file by its name: .jsonl or .ndjson, .txt, .npy, .fvecs, .bvecs, or IDX images (idx3-ubyte, .idx), each
-// also gzipped.
+// Open opens a file by its name: .jsonl or .ndjson, .txt, .npy, .fvecs, .bvecs, .fbin, .u8bin, or IDX images (idx3-ubyte,
+// .idx), each also gzipped.
 // "-" is stdin as JSONL. Close ends the file.
 func Open(path string, stdin io.Reader) (*Input, error) {
 	if path == Stdin {
@@ -178,9 +178,13 @@ func open(path string, f io.Reader) (Reader, error) {
 		return NewFvecs(path, f)
 	case strings.HasSuffix(name, ".bvecs"):
 		return NewBvecs(path, f)
+	case strings.HasSuffix(name, ".fbin"):
+		return NewFbin(path, f)
+	case strings.HasSuffix(name, ".u8bin"):
+		return NewU8bin(path, f)
 	}
 	return nil, fault.New(fault.InvalidArgument, "unknown kind of file").WithOp("open input").WithSubject(path).
-		WithHint("known are .jsonl, .ndjson, .txt, .npy, .fvecs, .bvecs and idx3-ubyte, each also with .gz")
+		WithHint("known are .jsonl, .ndjson, .txt, .npy, .fvecs, .bvecs, .fbin, .u8bin and idx3-ubyte, each also with .gz")
 }
 
 // maxReserve bounds what a header's claim alone can make us allocate.

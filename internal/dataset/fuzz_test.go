@@ -20,6 +20,18 @@ func FuzzIDX(f *testing.F)   { fuzzReader(f, "in.idx", dataset.NewIDX) }
 func FuzzNPY(f *testing.F)   { fuzzReader(f, "in.npy", dataset.NewNPY) }
 func FuzzFvecs(f *testing.F) { fuzzReader(f, "in.fvecs", dataset.NewFvecs) }
 func FuzzBvecs(f *testing.F) { fuzzReader(f, "in.bvecs", dataset.NewBvecs) }
+func FuzzFbin(f *testing.F)  { fuzzReader(f, "in.fbin", dataset.NewFbin) }
+func FuzzU8bin(f *testing.F) { fuzzReader(f, "in.u8bin", dataset.NewU8bin) }
+
+// FuzzIvecs reads any bytes as a ground truth.
+func FuzzIvecs(f *testing.F) {
+	f.Fuzz(func(t *testing.T, in []byte) {
+		answers, err := dataset.ReadIvecs("in.ivecs", bytes.NewReader(in))
+		if err != nil && (!strings.Contains(err.Error(), "in.ivecs") || answers != nil) {
+			t.Fatalf("%d answers and %v", len(answers), err)
+		}
+	})
+}
 
 func jsonl(name string, in io.Reader) (dataset.Reader, error) { return dataset.NewJSONL(name, in), nil }
 
