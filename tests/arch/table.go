@@ -74,6 +74,14 @@ func Layers() []Layer {
 			Why: "the load generator is a client like any other, or its numbers are not a client's",
 		},
 		{
+			Folder: "internal/bench/vectors", May: []string{"internal/dataset", "internal/memory", "internal/fault", "internal/simd"},
+			Why: "data sets and their exact answers share no code with the index that is measured by them",
+		},
+		{
+			Folder: "internal/bench/runbook", May: []string{"internal/fault"},
+			Why: "a runbook is a list of steps; what carries them out is not its business",
+		},
+		{
 			Folder: "internal/app",
 			May: []string{
 				"graph/...", "stages/...", "transports/...", "config/...", "client/...", "internal/...", "proto/gen/...",
