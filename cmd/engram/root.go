@@ -91,7 +91,7 @@ func newRootCommand(env *environment) *cobra.Command {
 	root.AddCommand(
 		newServeCommand(env), newDemoCommand(env), newObserveCommand(env), newRecallCommand(env), newGetCommand(env), newForgetCommand(env),
 		newSpacesCommand(env), newSessionsCommand(env), newWatchCommand(env), newValidateCommand(env), newGraphCommand(env),
-		newConfigCommand(env), newVersionCommand(env), newExitCodesTopic(),
+		newConfigCommand(env), newBenchCommand(env), newVersionCommand(env), newExitCodesTopic(),
 	)
 	addHelp(root)
 	return root

@@ -82,6 +82,14 @@ func Layers() []Layer {
 			Why: "a runbook is a list of steps; what carries them out is not its business",
 		},
 		{
+			Folder: "internal/bench/indexbench",
+			May: []string{
+				"graph", "stages/index/...", "internal/session", "internal/memory", "internal/fault", "internal/simd",
+				"internal/bench/vectors", "internal/bench/runbook",
+			},
+			Why: "the index is measured as a pipeline runs it, without what stands before and under it",
+		},
+		{
 			Folder: "internal/app",
 			May: []string{
 				"graph/...", "stages/...", "transports/...", "config/...", "client/...", "internal/...", "proto/gen/...",
@@ -91,7 +99,7 @@ func Layers() []Layer {
 		{
 			Folder: "cmd",
 			May: []string{
-				"internal/app", "internal/dataset/...", "internal/bench", "client", "config", "internal/fault",
+				"internal/app", "internal/dataset/...", "internal/bench/...", "internal/memory", "client", "config", "internal/fault",
 			},
 			Kits: kits(), Why: "the command line is flags and exit codes; what it starts is built by internal/app",
 		},

@@ -139,6 +139,9 @@ func (t *top) least() float32 { return t.scores[0] }
 
 func length(v []float32) float64 { return math.Sqrt(simd.SquaredNorm(v)) }
 
+// Each calls fn with the number of each row, on all cores.
+func (r *Rows) Each(fn func(i int)) { each(r.Len(), fn) }
+
 // each calls fn for 0 to n-1 on all cores, some in a row on one.
 func each(n int, fn func(i int)) {
 	const inARow = 16

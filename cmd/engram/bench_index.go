@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/engram-stream/engram/internal/bench/indexbench"
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+const (
+	maxBenchRuns    = 1000
+	maxBenchRecalls = 100_000
+)
+
+func newBenchIndexCommand(env *environment) *cobra.Command {
+	var f dataFlags
+	c := indexbench.Config{Say: env.say}
+	cmd := &cobra.Command{
+		Use: "index", Short: "Measure inserts and recalls of the index stage",
+		Long: "index runs the index stage of the pipeline in this process and measures, in this order: inserts at full speed until they\n" +
+			"are findable, each run into an empty index; the time until all is in the graph, if the space has got one; what it takes\n" +
+			"of memory; recalls with nothing else going on, against the right answers, which are computed by comparing all; a batch\n" +
+			"of 100 against 100 single inserts, in turn; and recalls at a steady rate while an index that is half full or more is\n" +
+			"inserted into at full speed.\n\n" +
+			"Under the stage is a journal that appends nothing: every insert is durable at once, and the vectors that recalls are\n" +
+			"compared by come from the data set, in a mapped file. So there is no disk, sync, checksum, session or network in the\n" +
+			"numbers; what makes the inserts runs on the same cores and is in them. CPU is that of the whole process.",
+		Example: "  engram bench index --count 200000\n" +
+			"  engram bench index --dataset train-images-idx3-ubyte.gz --queries t10k-images-idx3-ubyte.gz --metric l2 --json",
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkBenchIndex(c); err != nil {
+				return err
+			}
+			var err error
+			if c.Data, err = f.load(cmd.Context()); err != nil {
+				return err
+			}
+			report, err := indexbench.Run(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			return env.printer().print(report, func(w io.Writer) { printBenchIndex(w, report) })
+		},
+	}
+	f.addTo(cmd)
+	f.addTruth(cmd)
+	flags := cmd.Flags()
+	flags.IntVar(&c.Batch, "batch", 256, "observations in a batch at full speed")
+	flags.IntVar(&c.K, "k", memory.DefaultLimit, "hits of a recall")
+	flags.IntVar(&c.Runs, "runs", 3, "how often all is inserted, for a median")
+	flags.DurationVar(&c.Seconds, "seconds", 10*time.Second, "how long recalls are measured while inserts go on, at least")
+	flags.IntVar(&c.PerS, "recalls", 100, "recalls a second meanwhile")
+	return cmd
+}
+
+func checkBenchIndex(c indexbench.Config) error {
+	for _, check := range []error{
+		withinFlag("batch", c.Batch, 1, indexbench.MaxBatch), withinFlag("k", c.K, 1, memory.MaxRecallLimit),
+		withinFlag("runs", c.Runs, 1, maxBenchRuns), withinFlag("recalls", c.PerS, 1, maxBenchRecalls), checkPositive("--seconds", c.Seconds),
+	} {
+		if check != nil {
+			return check
+		}
+	}
+	return nil
+}
+
+func printBenchIndex(w io.Writer, r *indexbench.Report) {
+	describe(w, r.Machine, r.Set)
+	rows := [][]string{
+		{"inserts", fmt.Sprintf("%.0f/s until findable, in batches of %d (median of %d runs)", r.Insert.MedianPerSecond, r.Batch, len(r.Insert.PerSecond))},
+		{"CPU", fmt.Sprintf("%.1f µs an insert (median)", r.Insert.MedianCPU)},
+		{"all in the graph", describeMerge(r.Merge)},
+		{fmt.Sprintf("recall@%d", r.K), fmt.Sprintf("%.4f", r.Recall.Right)},
+		{"a recall, idle", describeLatency(r.Recall.Latency)},
+		{"a recall, while inserting", describeLatency(r.Busy.Latency)},
+		{"inserts meanwhile", fmt.Sprintf("%.0f/s beside %d recalls a second (median of %d fills)", r.Busy.Inserts, r.Busy.PerSecond, r.Busy.Fills)},
+	}
+	if s := r.Single; s.Turns > 0 {
+		rows = append(rows, []string{
+			fmt.Sprintf("a batch of %d", s.Size),
+			fmt.Sprintf("%s, one by one %s: %.1f times (medians of %d turns)", microseconds(s.BatchUs), microseconds(s.EachUs), s.Times, s.Turns),
+		})
+	}
+	m := r.Memory
+	rows = append(rows, []string{"memory", fmt.Sprintf("%.0f bytes a vector; RSS %s, of that %s of the process's own, %s before",
+		m.PerRow, mib(m.Resident.Total), mib(m.Resident.Own), mib(m.Before.Own))})
+	table(w, []string{"WHAT", "VALUE"}, rows)
+}
+
+func describeMerge(m indexbench.Merging) string {
+	switch {
+	case !m.Graph:
+		return "no hit came from a graph"
+	case !m.Done:
+		return "not within the time that is waited"
+	}
+	return fmt.Sprintf("%.1f s after the last insert, %.1f µs of CPU an insert, with the recalls that looked for it", m.Seconds, m.CPU)
+}

@@ -1,0 +1,188 @@
+package indexbench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/engram-stream/engram/internal/bench/runbook"
+	"github.com/engram-stream/engram/internal/bench/vectors"
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+// Played is what Play has measured.
+type Played struct {
+	Machine Machine `json:"machine"`
+	Set     Set     `json:"set"`
+	Runbook string  `json:"runbook"`
+	K       int     `json:"k"`
+	Batch   int     `json:"batch"`
+
+	Searches []Searched `json:"searches"`
+	// Right is the mean of the searches, as the track has it.
+	Right   float64 `json:"right"`
+	Least   float64 `json:"right_at_least"`
+	Seconds float64 `json:"seconds"` // of inserts, deletes, replacements and searches, without what checks the answers
+}
+
+// Searched is a search of all queries, one after the other, and what was done since the one before.
+type Searched struct {
+	Step     int      `json:"step"`
+	Alive    int      `json:"alive"`
+	Right    float64  `json:"right"`
+	Latency  Latency  `json:"latency"`
+	Resident Resident `json:"resident"`
+
+	Inserted  int     `json:"inserted"` // replacements too
+	Deleted   int     `json:"deleted"`
+	PerSecond float64 `json:"changes_per_second"`
+	CPU       float64 `json:"cpu_us_a_change"`
+}
+
+// Play carries out a runbook that has been checked against the rows.
+func Play(ctx context.Context, book *runbook.Runbook, d Data, batch, k int, say func(string)) (played *Played, err error) {
+	ops := 0
+	for _, s := range book.Steps {
+		ops += s.Tags.Len()
+	}
+	p := &player{
+		run:    run{config: Config{Data: d, Batch: batch, K: k}, scorer: vectors.NewScorer(d.Metric, d.Rows)},
+		rowOf:  make([]uint32, d.Rows.Len()),
+		played: Played{Machine: thisMachine(), Set: d.set(), Runbook: book.File, K: k, Batch: batch},
+	}
+	for i := range p.rowOf {
+		p.rowOf[i] = forgotten
+	}
+	err = p.with(ctx, ops, func(index *pipeline) error {
+		p.writing = writing{pipeline: index, batch: batch}
+		for _, s := range book.Steps {
+			say(fmt.Sprintf("step %d of %d: %s", s.Number, len(book.Steps), s.Operation))
+			if err := p.step(ctx, s); err != nil {
+				return fmt.Errorf("%s:%d: step %d: %w", book.File, s.Line, s.Number, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.sumUp()
+	return &p.played, nil
+}
+
+// player carries out a runbook.
+type player struct {
+	run
+	writing writing
+	rowOf   []uint32 // by tag; forgotten: it is not alive
+	played  Played
+
+	inserted, deleted int // since the last search
+	took, used        time.Duration
+}
+
+func (p *player) step(ctx context.Context, s runbook.Step) error {
+	start, cpu := time.Now(), cpuTime()
+	var err error
+	switch s.Operation {
+	case runbook.Search:
+		return p.search(ctx, s.Number)
+	case runbook.Delete:
+		err = p.delete(ctx, s.Tags)
+	case runbook.Insert, runbook.Replace:
+		err = p.insert(ctx, s.Tags, s.IDs)
+	}
+	if err == nil {
+		err = p.writing.pipeline.sync(ctx)
+	}
+	p.took += time.Since(start)
+	p.used += cpuTime() - cpu
+	return err
+}
+
+func (p *player) insert(ctx context.Context, tags, ids runbook.Range) error {
+	for i := range tags.Len() {
+		p.rowOf[tags.Start+i] = uint32(ids.Start + i)
+	}
+	p.inserted += tags.Len()
+	return p.writing.insert(ctx, tags.Start, ids.Start, tags.Len())
+}
+
+func (p *player) delete(ctx context.Context, tags runbook.Range) error {
+	p.deleted += tags.Len()
+	for from := tags.Start; from < tags.End; from += p.writing.batch {
+		f := &memory.Forget{ReceivedAt: time.Now()}
+		for tag := from; tag < min(from+p.writing.batch, tags.End); tag++ {
+			f.IDs = append(f.IDs, idOf(uint32(tag)))
+			p.rowOf[tag] = forgotten
+		}
+		index := p.writing.pipeline
+		if err := index.write(ctx, index.journal.forget(index.from, f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search asks for all queries, and only then finds the right answers among what is alive.
+func (p *player) search(ctx context.Context, step int) error {
+	s := Searched{Step: step, Inserted: p.inserted, Deleted: p.deleted, Resident: resident()}
+	if changes := float64(p.inserted + p.deleted); changes > 0 {
+		s.PerSecond, s.CPU = changes/p.took.Seconds(), micros(p.used)/changes
+	}
+	p.played.Seconds += p.took.Seconds()
+	p.inserted, p.deleted, p.took, p.used = 0, 0, 0, 0
+	queries := p.config.Queries.Len()
+	took, answers := make([]time.Duration, queries), make([][]memory.Hit, queries)
+	for q := range took {
+		var err error
+		if answers[q], took[q], err = p.ask(ctx, p.writing.pipeline, q); err != nil {
+			return err
+		}
+		p.played.Seconds += took[q].Seconds()
+	}
+	s.Latency = sumUp(took)
+	var err error
+	if s.Right, s.Alive, err = p.check(ctx, answers); err != nil {
+		return err
+	}
+	p.played.Searches = append(p.played.Searches, s)
+	return nil
+}
+
+// check returns how many of the right answers came.
+func (p *player) check(ctx context.Context, answers [][]memory.Hit) (right float64, alive int, err error) {
+	among := []uint32{}
+	for _, row := range p.rowOf {
+		if row != forgotten {
+			among = append(among, row)
+		}
+	}
+	truth, err := p.scorer.Exact(ctx, p.config.Queries, among, p.config.K)
+	if err != nil {
+		return 0, 0, err
+	}
+	found := 0
+	for q, hits := range answers {
+		n, err := count(hits, func(tag uint32) bool {
+			row := p.rowOf[tag]
+			return row != forgotten && truth.Right(q, p.scorer.Score(p.config.Queries.Row(q), int(row)))
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		found += n
+	}
+	return share(found, len(answers)*truth.K), len(among), nil
+}
+
+func (p *player) sumUp() {
+	if len(p.played.Searches) == 0 {
+		return
+	}
+	p.played.Least = 1
+	for _, s := range p.played.Searches {
+		p.played.Right += s.Right / float64(len(p.played.Searches))
+		p.played.Least = min(p.played.Least, s.Right)
+	}
+}
