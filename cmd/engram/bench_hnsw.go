@@ -42,7 +42,7 @@ func newBenchHNSWCommand(env *environment) *cobra.Command {
 	flags.IntVar(&c.K, "k", memory.DefaultLimit, "hits of a query")
 	flags.IntVar(&c.M, "m", 16, "neighbours of a node above level 0, which has twice as many")
 	flags.IntVar(&c.Build, "ef-construction", 100, "how many a new node's neighbours are chosen of")
-	flags.IntSliceVar(&c.Search, "ef", []int{16, 32, 64, 128, 256}, "how many of the nearest a search goes on from")
+	flags.IntSliceVar(&c.Search, "ef", []int{32, 64, 128, 256}, "how many of the nearest a search goes on from; at least what is compared by vectors, 2k+12")
 	flags.IntSliceVar(&c.Batches, "batches", []int{1, 100, 1000}, "sizes of batches")
 	flags.IntVar(&c.Workers, "workers", runtime.GOMAXPROCS(0), "how many insert a batch")
 	return cmd

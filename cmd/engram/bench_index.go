@@ -22,7 +22,7 @@ func newBenchIndexCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "index", Short: "Measure inserts and recalls of the index stage",
 		Long: "index runs the index stage of the pipeline in this process and measures, in this order: inserts at full speed until they\n" +
-			"are findable, each run into an empty index; the time until all is in the graph, if the space has got one; what it takes\n" +
+			"are findable, each run into an empty index; how long the graph takes to catch up, if the space gets one; what it takes\n" +
 			"of memory; recalls with nothing else going on, against the right answers, which are computed by comparing all; a batch\n" +
 			"of 100 against 100 single inserts, in turn; and recalls at a steady rate while an index that is half full or more is\n" +
 			"inserted into at full speed.\n\n" +
@@ -74,8 +74,8 @@ func printBenchIndex(w io.Writer, r *indexbench.Report) {
 	describe(w, r.Machine, r.Set)
 	rows := [][]string{
 		{"inserts", fmt.Sprintf("%.0f/s until findable, in batches of %d (median of %d runs)", r.Insert.MedianPerSecond, r.Batch, len(r.Insert.PerSecond))},
-		{"CPU", fmt.Sprintf("%.1f µs an insert (median)", r.Insert.MedianCPU)},
-		{"all in the graph", describeMerge(r.Merge)},
+		{"CPU", fmt.Sprintf("%.1f µs an insert until findable (median)", r.Insert.MedianCPU)},
+		{"graph", describeMerge(r.Merge)},
 		{fmt.Sprintf("recall@%d", r.K), fmt.Sprintf("%.4f", r.Recall.Right)},
 		{"a recall, idle", describeLatency(r.Recall.Latency)},
 		{"a recall, while inserting", describeLatency(r.Busy.Latency)},
@@ -95,10 +95,10 @@ func printBenchIndex(w io.Writer, r *indexbench.Report) {
 
 func describeMerge(m indexbench.Merging) string {
 	switch {
-	case !m.Graph:
-		return "no hit came from a graph"
 	case !m.Done:
-		return "not within the time that is waited"
+		return "not at rest within the time that is waited"
+	case m.Part == 0:
+		return "the space has none"
 	}
-	return fmt.Sprintf("%.1f s after the last insert, %.1f µs of CPU an insert, with the recalls that looked for it", m.Seconds, m.CPU)
+	return fmt.Sprintf("has %.1f %% %.1f s after the last insert, for %.1f µs of CPU an insert since then", 100*m.Part, m.Seconds, m.CPU)
 }

@@ -36,6 +36,8 @@ func TestRun(t *testing.T) {
 		assert.Len(t, r.Insert.PerSecond, 2)
 		assert.Positive(t, r.Insert.MedianPerSecond)
 		assert.GreaterOrEqual(t, r.Recall.Right, 0.98, metric)
+		assert.True(t, r.Merge.Done)
+		assert.Zero(t, r.Merge.Part, "so few are scanned")
 		assert.Equal(t, 20, r.Recall.Latency.N)
 		assert.Positive(t, r.Busy.Latency.N)
 		assert.Positive(t, r.Busy.Fills)

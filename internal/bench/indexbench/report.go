@@ -24,13 +24,13 @@ type Inserting struct {
 	MedianCPU       float64 `json:"cpu_us"` // of all cores, an insert
 }
 
-// Merging is what comes after the inserts: the graph tier takes what was found by a scan until then.
+// Merging is what comes after the inserts: the graph tier takes over what is found by a scan until then.
 type Merging struct {
-	Graph bool `json:"graph"` // hits came from a graph
-	// Seconds from the last insert until no hit of the queries was found by a scan.
-	Seconds float64 `json:"seconds"`
-	CPU     float64 `json:"cpu_us_an_insert"` // meanwhile, recalls that looked for it included
-	Done    bool    `json:"done"`             // it was waited for
+	// Part is how much of the set is in the graph; 0: the space has none. The rest is scanned, and waits for more to come.
+	Part    float64 `json:"part"`
+	Seconds float64 `json:"seconds"`          // from the last insert until so much was
+	CPU     float64 `json:"cpu_us_an_insert"` // meanwhile, beside what it took while inserts went on
+	Done    bool    `json:"done"`             // it was waited for, until the process came to rest
 }
 
 // Memory is what the index holds when all is in it.

@@ -13,8 +13,6 @@ import (
 const (
 	singleSize  = 100
 	singleTurns = 50
-	// mergeWait bounds how long Run waits until all is in the graph.
-	mergeWait = 30 * time.Minute
 	// drainTime bounds how long an index may take to stop.
 	drainTime = 30 * time.Second
 )
@@ -103,7 +101,7 @@ func (r *run) filled(ctx context.Context, last bool) error {
 }
 
 func (r *run) full(ctx context.Context, p *pipeline, w *writing) error {
-	r.config.Say("waiting until all is in the graph")
+	r.config.Say("waiting until nothing more goes into the graph")
 	if err := r.merged(ctx, p); err != nil {
 		return err
 	}
@@ -116,45 +114,6 @@ func (r *run) full(ctx context.Context, p *pipeline, w *writing) error {
 	}
 	r.config.Say("inserting in a batch of 100, and one by one")
 	return r.single(ctx, p, w)
-}
-
-// merged asks for the queries until none of the hits is found by a scan any more. There is nothing to wait for if none is found
-// by a graph.
-func (r *run) merged(ctx context.Context, p *pipeline) error {
-	start, cpu := time.Now(), cpuTime()
-	for time.Since(start) < mergeWait {
-		scanned, graphed, err := r.states(ctx, p)
-		if err != nil {
-			return err
-		}
-		m := &r.report.Merge
-		m.Graph = graphed > 0
-		if graphed == 0 || scanned == 0 {
-			m.Done = graphed > 0
-			m.Seconds, m.CPU = time.Since(start).Seconds(), micros(cpuTime()-cpu)/float64(r.config.Rows.Len())
-			break
-		}
-	}
-	return nil
-}
-
-// states counts where the hits of some queries were found.
-func (r *run) states(ctx context.Context, p *pipeline) (scanned, graphed int, err error) {
-	const asked = 100
-	for q := range min(asked, r.config.Queries.Len()) {
-		result, err := p.service.Recall(ctx, spaceName, memory.Query{Vector: r.config.Queries.Row(q), Limit: r.config.K})
-		if err != nil {
-			return 0, 0, err
-		}
-		for _, h := range result.Hits {
-			if h.State == memory.Graphed {
-				graphed++
-			} else {
-				scanned++
-			}
-		}
-	}
-	return scanned, graphed, nil
 }
 
 // idle asks for each query once, after some that warm up.

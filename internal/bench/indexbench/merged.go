@@ -1,0 +1,52 @@
+package indexbench
+
+import (
+	"context"
+	"time"
+
+	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
+)
+
+const (
+	// mergeWait bounds how long Run waits for the graph.
+	mergeWait = time.Hour
+	// look is how often it looks how far the graph is, by one recall.
+	look = 50 * time.Millisecond
+	// quiet is how long the process must have taken next to no CPU: then nothing more goes into the graph. What is left over
+	// waits for more to come.
+	quiet      = time.Second
+	quietShare = 10 // one in so many of a core
+)
+
+// merged waits until nothing more goes into the graph.
+func (r *run) merged(ctx context.Context, p *pipeline) error {
+	m := &r.report.Merge
+	n := uint64(r.config.Rows.Len())
+	start, cpu := time.Now(), cpuTime()
+	windowStart, windowCPU := start, cpu
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for time.Since(start) < mergeWait {
+		result, err := p.service.Recall(ctx, spaceName, memory.Query{Vector: r.config.Queries.Row(0), Limit: 1})
+		if err != nil {
+			return err
+		}
+		if part := share(int(min(uint64(result.Graphed), n)), int(n)); part > m.Part {
+			m.Part, m.Seconds, m.CPU = part, time.Since(start).Seconds(), micros(cpuTime()-cpu)/float64(n)
+		}
+		if window := time.Since(windowStart); window >= quiet {
+			used := cpuTime() - windowCPU
+			if m.Done = used < window/quietShare; m.Done {
+				return nil
+			}
+			windowStart, windowCPU = windowStart.Add(window), windowCPU+used
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fault.GaveUp(ctx.Err(), "").WithOp("wait for the graph")
+		}
+	}
+	return nil
+}
