@@ -38,16 +38,19 @@ func dotBits4BlocksAVX512(out []uint32, blocks []byte, tables []byte)
 func filterEstimatesAVX512(indexes []uint32, estimates []float32, sums []uint32, norms []float32, factors []float32, ones []float32, query []float32, threshold float32, first uint32) int
 
 //go:noescape
-func hadamard64AVX512(v []float32)
+func hadamard64AVX512(to []float32, v []float32, signs []float32)
 
 //go:noescape
-func hadamard256AVX512(v []float32)
+func hadamard256AVX512(to []float32, v []float32, signs []float32)
 
 //go:noescape
 func butterflyAVX512(v []float32, h int)
 
 //go:noescape
 func butterfly4AVX512(v []float32, h int)
+
+//go:noescape
+func butterfly8AVX512(v []float32, h int)
 
 //go:noescape
 func multiplyAVX512(to []float32, a []float32, b []float32)
@@ -104,13 +107,16 @@ func dotBits4BlocksAVX2(out []uint32, blocks []byte, tables []byte)
 func filterEstimatesAVX2(indexes []uint32, estimates []float32, sums []uint32, norms []float32, factors []float32, ones []float32, query []float32, threshold float32, first uint32) int
 
 //go:noescape
-func hadamard64AVX2(v []float32)
+func hadamard64AVX2(to []float32, v []float32, signs []float32)
 
 //go:noescape
 func butterflyAVX2(v []float32, h int)
 
 //go:noescape
 func butterfly4AVX2(v []float32, h int)
+
+//go:noescape
+func butterfly8AVX2(v []float32, h int)
 
 //go:noescape
 func multiplyAVX2(to []float32, a []float32, b []float32)

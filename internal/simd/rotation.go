@@ -65,7 +65,7 @@ func (r *Rotation) roundSigns(round int, random *splitMix) []float32 {
 			scale = float32(inside)
 		}
 		signs[i] = scale
-		if bits>>(i%64)&1 == 1 {
+		if padding := round == 0 && i >= r.dimension; bits>>(i%64)&1 == 1 && !padding { // which stays +0
 			signs[i] = -scale
 		}
 	}
@@ -97,30 +97,42 @@ func (r *Rotation) Rotate(to, v []float32) {
 }
 
 func rotate(t tier, r *Rotation, to, v []float32) {
-	multiply(t, to, v, r.signs[0][:len(v)])
-	clear(to[len(v):])
-	for round := range r.signs {
-		if round > 0 {
-			multiply(t, to, to, r.signs[round])
-		}
-		start := r.start(round)
-		hadamard(t, to[start:start+r.window])
+	if len(v) >= r.window { // the first window is read where it lies
+		hadamard(t, to[:r.window], v[:r.window], r.signs[0])
+		multiply(t, to[r.window:], v[r.window:], r.signs[0][r.window:len(v)])
+		clear(to[len(v):])
+	} else {
+		clear(to[copy(to, v):])
+		hadamard(t, to, to, r.signs[0])
+	}
+	for round := 1; round < len(r.signs); round++ {
+		start, end, signs := r.start(round), r.start(round)+r.window, r.signs[round]
+		multiply(t, to[:start], to[:start], signs[:start])
+		hadamard(t, to[start:end], to[start:end], signs[start:end])
+		multiply(t, to[end:], to[end:], signs[end:])
 		if r.mixesAfter(round) {
 			butterfly(t, to, r.padded/2)
 		}
 	}
 }
 
-// hadamard is the Walsh-Hadamard transform in place, not normalised, for a power of two of at least 64 elements.
-func hadamard(t tier, v []float32) {
-	done := hadamardChunks(t, v)
-	for ; done*4 <= len(v); done *= 4 {
-		for at := 0; at < len(v); at += done * 4 {
-			butterfly4(t, v[at:at+done*4], done)
+// hadamard leaves in to the Walsh-Hadamard transform of v times signs, not normalised, for a power of two of at least 64
+// elements. Distances rise, whatever the number of them that a pass takes: all tiers round alike.
+func hadamard(t tier, to, v, signs []float32) {
+	done := hadamardChunks(t, to, v, signs)
+	for done < len(to) {
+		switch len(to) / done {
+		case 2:
+			butterfly(t, to, done)
+			return
+		case 8:
+			butterfly8(t, to, done)
+			return
 		}
-	}
-	if done < len(v) {
-		butterfly(t, v, done)
+		for at := 0; at < len(to); at += done * 4 {
+			butterfly4(t, to[at:at+done*4], done)
+		}
+		done *= 4
 	}
 }
 
@@ -143,9 +155,17 @@ func butterfly4Go(v []float32, h int) {
 	}
 }
 
-// hadamard64Go transforms each chunk of 64 elements: over distances 1 and 2, 4 and 8, then 16 and 32.
-func hadamard64Go(v []float32) {
-	for ; len(v) >= granule; v = v[granule:] {
+// butterfly8Go is butterfly4Go over distances h and 2h, and then butterflyGo over 4h.
+func butterfly8Go(v []float32, h int) {
+	butterfly4Go(v[:4*h], h)
+	butterfly4Go(v[4*h:], h)
+	butterflyGo(v, 4*h)
+}
+
+// hadamard64Go transforms each chunk of 64 elements of v times signs: over distances 1 and 2, 4 and 8, then 16 and 32.
+func hadamard64Go(to, v, signs []float32) {
+	multiplyGo(to, v, signs)
+	for v = to; len(v) >= granule; v = v[granule:] {
 		for at := 0; at < granule; at += 4 {
 			p := (*[4]float32)(v[at:])
 			a, b, c, d := p[0]+p[1], p[0]-p[1], p[2]+p[3], p[2]-p[3]

@@ -150,18 +150,18 @@ func dotBits4Many(t tier, out []uint32, planes, records []uint64, stride int, id
 	}
 }
 
-// hadamardChunks transforms chunks of v and returns how long they are.
-func hadamardChunks(t tier, v []float32) int {
+// hadamardChunks transforms chunks of v times signs and returns how long they are.
+func hadamardChunks(t tier, to, v, signs []float32) int {
 	switch {
 	case t == tierAVX512 && len(v) >= 256:
-		hadamard256AVX512(v)
+		hadamard256AVX512(to, v, signs)
 		return 256
 	case t == tierAVX512:
-		hadamard64AVX512(v)
+		hadamard64AVX512(to, v, signs)
 	case t == tierAVX2:
-		hadamard64AVX2(v)
+		hadamard64AVX2(to, v, signs)
 	default:
-		hadamard64Go(v)
+		hadamard64Go(to, v, signs)
 	}
 	return granule
 }
@@ -185,6 +185,17 @@ func butterfly4(t tier, v []float32, h int) {
 		butterfly4AVX2(v, h)
 	default:
 		butterfly4Go(v, h)
+	}
+}
+
+func butterfly8(t tier, v []float32, h int) {
+	switch t {
+	case tierAVX512:
+		butterfly8AVX512(v, h)
+	case tierAVX2:
+		butterfly8AVX2(v, h)
+	default:
+		butterfly8Go(v, h)
 	}
 }
 

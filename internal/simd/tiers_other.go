@@ -50,8 +50,8 @@ func dotBits4Many(_ tier, out []uint32, planes, records []uint64, stride int, id
 	many(out, planes, records, len(planes)/Planes, stride, ids, dotBits4Go)
 }
 
-func hadamardChunks(_ tier, v []float32) int {
-	hadamard64Go(v)
+func hadamardChunks(_ tier, to, v, signs []float32) int {
+	hadamard64Go(to, v, signs)
 	return granule
 }
 
@@ -61,6 +61,10 @@ func butterfly(_ tier, v []float32, h int) {
 
 func butterfly4(_ tier, v []float32, h int) {
 	butterfly4Go(v, h)
+}
+
+func butterfly8(_ tier, v []float32, h int) {
+	butterfly8Go(v, h)
 }
 
 func multiply(_ tier, to, a, b []float32) {

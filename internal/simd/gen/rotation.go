@@ -15,22 +15,34 @@ func rotation(t tier) {
 	}
 	butterflies(t, "butterfly", 2)
 	butterflies(t, "butterfly4", 4)
+	butterflies(t, "butterfly8", 8)
 	product(t)
 }
 
-// transform writes the unnormalised Walsh-Hadamard transform of each whole chunk of v: func(v []float32).
+// transform writes func(to, v, signs []float32): the unnormalised Walsh-Hadamard transform of each whole chunk of v, each
+// component times its sign first. to may be v.
 func transform(t tier, size int) {
-	kernel(map[int]string{64: "hadamard64", 256: "hadamard256"}[size]+t.name, "func(v []float32)")
-	v := pointer{at: Load(Param("v").Base(), GP64()).(GPVirtual), bytes: 4 * size}
+	kernel(map[int]string{64: "hadamard64", 256: "hadamard256"}[size]+t.name, "func(to, v, signs []float32)")
 	n := Load(Param("v").Len(), GP64()).(GPVirtual)
+	var p [3]pointer
+	for i, name := range []string{"to", "v", "signs"} {
+		p[i] = pointer{at: Load(Param(name).Base(), GP64()).(GPVirtual), bytes: 4 * size}
+	}
 	r := make([]VecVirtual, size/t.floats())
-	signs := inLaneSigns(t)
+	signs := make([]VecVirtual, 0, 4)
+	for _, in := range inLaneSigns(t) {
+		sign := t.vector()
+		VMOVUPS(in, sign)
+		signs = append(signs, sign)
+	}
 	sweep{
-		tier: t, label: "chunk", n: n, lanes: size, unroll: 1, pointers: []pointer{v},
+		tier: t, label: "chunk", n: n, lanes: size, unroll: 1, pointers: p[:],
 		step: func(int) {
+			at := func(p pointer, i int) Mem { return Mem{Base: p.at, Disp: i * t.width} }
 			for i := range r {
 				r[i] = t.vector()
-				VMOVUPS(Mem{Base: v.at, Disp: i * t.width}, r[i])
+				VMOVUPS(at(p[1], i), r[i])
+				VMULPS(at(p[2], i), r[i], r[i])
 			}
 			for level, sign := range signs {
 				for i := range r {
@@ -39,7 +51,7 @@ func transform(t tier, size int) {
 			}
 			across(t, r)
 			for i := range r {
-				VMOVUPS(r[i], Mem{Base: v.at, Disp: i * t.width})
+				VMOVUPS(r[i], at(p[0], i))
 			}
 		},
 	}.emit()
@@ -80,7 +92,7 @@ func inLaneSigns(t tier) []Mem {
 
 // inLane is a butterfly between the lanes of one register: each lane times its sign, plus its partner. The product with
 // a sign is exact, so that fusing it with the sum changes nothing.
-func inLane(t tier, level int, sign Mem, v VecVirtual) VecVirtual {
+func inLane(t tier, level int, sign, v VecVirtual) VecVirtual {
 	partner := t.vector()
 	switch {
 	case level == 0:
@@ -98,30 +110,31 @@ func inLane(t tier, level int, sign Mem, v VecVirtual) VecVirtual {
 	return partner
 }
 
-// butterflies writes func(v []float32, h int), which transforms over distance h, and 2h where there are four parts: v has
-// parts*h elements, h a multiple of 32.
+// butterflies writes func(v []float32, h int), which transforms over distance h, 2h where there are four parts, and 4h where
+// there are eight: v has parts*h elements, h a multiple of 32.
 func butterflies(t tier, name string, parts int) {
 	kernel(name+t.name, "func(v []float32, h int)")
 	p := pointer{at: Load(Param("v").Base(), GP64()).(GPVirtual), bytes: t.width}
 	h := Load(Param("h"), GP64()).(GPVirtual)
-	bytes, triple := GP64(), GP64()
+	bytes := GP64()
 	MOVQ(h, bytes)
 	SHLQ(Imm(2), bytes)
-	if parts == 4 {
-		LEAQ(Mem{Base: bytes, Index: bytes, Scale: 2}, triple)
+	odd := map[int]GPVirtual{1: bytes} // an odd number of parts, in bytes
+	for j := 3; j < parts; j += 2 {
+		odd[j] = GP64()
+		LEAQ(Mem{Base: odd[j-2], Index: bytes, Scale: 2}, odd[j])
 	}
 	part := func(j, i int) Mem {
 		m := p.mem(i)
-		switch j {
-		case 1, 2:
-			m.Index, m.Scale = bytes, uint8(j)
-		case 3:
-			m.Index, m.Scale = triple, 1
+		if j == 0 {
+			return m
 		}
+		m.Scale = uint8(j & -j)
+		m.Index = odd[j/int(m.Scale)]
 		return m
 	}
 	sweep{
-		tier: t, label: "part", n: h, lanes: t.floats(), unroll: 2, pointers: []pointer{p},
+		tier: t, label: "part", n: h, lanes: t.floats(), unroll: min(2, 8/parts), pointers: []pointer{p},
 		step: func(i int) {
 			r := make([]VecVirtual, parts)
 			for j := range r {
