@@ -784,7 +784,7 @@ end:
 	RET
 
 // func dotBits4BlocksAVX512(out []uint32, blocks []byte, tables []byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·dotBits4BlocksAVX512(SB), NOSPLIT, $0-72
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X0
@@ -815,6 +815,10 @@ part:
 	VPXORQ  Z2, Z2, Z2
 
 word:
+	PREFETCHT0    4096(SI)
+	PREFETCHT0    4160(SI)
+	PREFETCHT0    4224(SI)
+	PREFETCHT0    4288(SI)
 	VMOVDQU64     (SI), Z7
 	VMOVDQU64     (DI), Z8
 	VSHUFI64X2    $0xa0, Z8, Z8, Z9
@@ -3048,7 +3052,7 @@ end:
 	RET
 
 // func dotBits4BlocksAVX2(out []uint32, blocks []byte, tables []byte)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·dotBits4BlocksAVX2(SB), NOSPLIT, $0-72
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X0
@@ -3079,6 +3083,10 @@ part:
 	VPXOR   Y6, Y6, Y6
 
 word:
+	PREFETCHT0     4096(SI)
+	PREFETCHT0     4160(SI)
+	PREFETCHT0     4224(SI)
+	PREFETCHT0     4288(SI)
 	VMOVDQU        (SI), Y7
 	VBROADCASTI128 (DI), Y9
 	VBROADCASTI128 16(DI), Y10
