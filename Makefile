@@ -70,6 +70,10 @@ else
 	go generate ./internal/simd
 endif
 
+.PHONY: peers
+peers: ## Measure hnswlib beside engram's graph; pass arguments on: make peers ARGS='out --count 200000'
+	@tools/peers/run.sh $(ARGS)
+
 .PHONY: clean
 clean: ## Delete what make builds
 	rm -rf bin

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -74,12 +75,12 @@ func printBenchHNSW(w io.Writer, r *indexbench.HNSWReport) {
 	var builds, searches [][]string
 	for _, b := range r.Builds {
 		builds = append(builds, []string{
-			fmt.Sprint(b.Batch), fmt.Sprintf("%.0f", b.PerSecond), fmt.Sprintf("%.1f", b.CPU), fmt.Sprintf("%.0f", b.Bytes),
+			strconv.Itoa(b.Batch), fmt.Sprintf("%.0f", b.PerSecond), fmt.Sprintf("%.1f", b.CPU), fmt.Sprintf("%.0f", b.Bytes),
 		})
 		for _, s := range b.Searches {
 			searches = append(searches, []string{
-				fmt.Sprint(b.Batch), fmt.Sprint(s.Ef), fmt.Sprintf("%.4f", s.Right), fmt.Sprintf("%.4f", s.ByCodes), fmt.Sprintf("%.0f", s.Compared),
-				fmt.Sprintf("%.0f", s.Latency.P50), fmt.Sprintf("%.0f", s.Latency.P99), fmt.Sprint(s.Latency.N),
+				strconv.Itoa(b.Batch), strconv.Itoa(s.Ef), fmt.Sprintf("%.4f", s.Right), fmt.Sprintf("%.4f", s.ByCodes), fmt.Sprintf("%.0f", s.Compared),
+				fmt.Sprintf("%.0f", s.Latency.P50), fmt.Sprintf("%.0f", s.Latency.P99), strconv.Itoa(s.Latency.N),
 			})
 		}
 	}

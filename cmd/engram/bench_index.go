@@ -53,7 +53,7 @@ func newBenchIndexCommand(env *environment) *cobra.Command {
 	flags.IntVar(&c.Batch, "batch", 256, "observations in a batch at full speed")
 	flags.IntVar(&c.K, "k", memory.DefaultLimit, "hits of a recall")
 	flags.IntVar(&c.Runs, "runs", 3, "how often all is inserted, for a median")
-	flags.DurationVar(&c.Seconds, "seconds", 10*time.Second, "how long recalls are measured while inserts go on, at least")
+	flags.DurationVar(&c.For, "seconds", 10*time.Second, "how long recalls are measured while inserts go on, at least")
 	flags.IntVar(&c.PerS, "recalls", 100, "recalls a second meanwhile")
 	return cmd
 }
@@ -61,7 +61,7 @@ func newBenchIndexCommand(env *environment) *cobra.Command {
 func checkBenchIndex(c indexbench.Config) error {
 	for _, check := range []error{
 		withinFlag("batch", c.Batch, 1, indexbench.MaxBatch), withinFlag("k", c.K, 1, memory.MaxRecallLimit),
-		withinFlag("runs", c.Runs, 1, maxBenchRuns), withinFlag("recalls", c.PerS, 1, maxBenchRecalls), checkPositive("--seconds", c.Seconds),
+		withinFlag("runs", c.Runs, 1, maxBenchRuns), withinFlag("recalls", c.PerS, 1, maxBenchRecalls), checkPositive("--seconds", c.For),
 	} {
 		if check != nil {
 			return check

@@ -16,7 +16,7 @@ const maxFills = 1000
 func (r *run) busy(ctx context.Context) error {
 	var took []time.Duration
 	var rates []float64
-	for measured := time.Duration(0); measured < r.config.Seconds && len(rates) < maxFills; {
+	for measured := time.Duration(0); measured < r.config.For && len(rates) < maxFills; {
 		err := r.with(ctx, 0, func(p *pipeline) error {
 			start := time.Now()
 			some, measuring, err := r.recallWhileFilling(ctx, p)

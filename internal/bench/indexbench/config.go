@@ -22,11 +22,11 @@ type Data struct {
 // Config says what Run does.
 type Config struct {
 	Data
-	Batch   int           // observations in a batch at full speed; at most MaxBatch
-	K       int           // hits of a recall
-	Runs    int           // how often the whole set is inserted, for a median
-	Seconds time.Duration // how long recalls are measured while inserts go on, at least
-	PerS    int           // recalls a second meanwhile
+	Batch int           // observations in a batch at full speed; at most MaxBatch
+	K     int           // hits of a recall
+	Runs  int           // how often the whole set is inserted, for a median
+	For   time.Duration // how long recalls are measured while inserts go on, at least
+	PerS  int           // recalls a second meanwhile
 	// Say is told what comes next.
 	Say func(line string)
 }

@@ -29,7 +29,7 @@ func silent(string) {}
 func TestRun(t *testing.T) {
 	for _, metric := range []memory.Metric{memory.Cosine, memory.Dot, memory.L2} {
 		r, err := Run(t.Context(), Config{
-			Data: data(t, metric, 2000), Batch: 128, K: 10, Runs: 2, Seconds: time.Millisecond, PerS: 1000, Say: silent,
+			Data: data(t, metric, 2000), Batch: 128, K: 10, Runs: 2, For: time.Millisecond, PerS: 1000, Say: silent,
 		})
 		require.NoError(t, err)
 		assert.Equal(t, Set{Name: "synthetic", Count: 2000, Queries: 20, Dimension: 32, Metric: metric.String()}, r.Set)
@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestAKnownTruthIsTaken(t *testing.T) {
-	c := Config{Data: data(t, memory.L2, 200), Batch: 50, K: 2, Runs: 1, Seconds: time.Nanosecond, PerS: 10, Say: silent}
+	c := Config{Data: data(t, memory.L2, 200), Batch: 50, K: 2, Runs: 1, For: time.Nanosecond, PerS: 10, Say: silent}
 	c.Known = make([][]uint32, 20) // too short for each
 	_, err := Run(t.Context(), c)
 	assert.ErrorContains(t, err, "0 neighbours of query 0, and 2 are asked for")
@@ -61,7 +61,7 @@ func TestAKnownTruthIsTaken(t *testing.T) {
 
 func TestARunThatIsBrokenOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := Config{Data: data(t, memory.L2, 2000), Batch: 1, K: 1, Runs: 1, Seconds: time.Hour, PerS: 10}
+	c := Config{Data: data(t, memory.L2, 2000), Batch: 1, K: 1, Runs: 1, For: time.Hour, PerS: 10}
 	c.Say = func(line string) {
 		if strings.HasPrefix(line, "recalling while") {
 			cancel()
@@ -90,7 +90,7 @@ func TestPlay(t *testing.T) {
 	require.NoError(t, err)
 	d := data(t, memory.L2, 1200)
 	require.NoError(t, b.Check(d.Rows.Len()))
-	p, err := Play(t.Context(), b, d, 70, 10, silent)
+	p, err := Play(t.Context(), b, PlayConfig{Data: d, Batch: 70, K: 10, Settle: true, Say: silent})
 	require.NoError(t, err)
 	require.Len(t, p.Searches, 4)
 	for i, want := range []struct{ step, alive, inserted, deleted int }{{2, 1000, 1000, 0}, {4, 400, 0, 600}, {7, 500, 200, 0}, {10, 0, 0, 500}} {

@@ -31,6 +31,7 @@ type Searched struct {
 	Alive    int      `json:"alive"`
 	Right    float64  `json:"right"`
 	Latency  Latency  `json:"latency"`
+	Graphed  float64  `json:"hits_from_the_graph"` // 0 to 1; the others were found by a scan
 	Resident Resident `json:"resident"`
 
 	Inserted  int     `json:"inserted"` // replacements too
@@ -39,24 +40,35 @@ type Searched struct {
 	CPU       float64 `json:"cpu_us_a_change"`
 }
 
+// PlayConfig says how Play does it.
+type PlayConfig struct {
+	Data
+	Batch, K int
+	// Settle has each search wait until nothing more goes into the graph. The time is not counted.
+	Settle bool
+	// Say is told what comes next.
+	Say func(line string)
+}
+
 // Play carries out a runbook that has been checked against the rows.
-func Play(ctx context.Context, book *runbook.Runbook, d Data, batch, k int, say func(string)) (played *Played, err error) {
+func Play(ctx context.Context, book *runbook.Runbook, c PlayConfig) (played *Played, err error) {
 	ops := 0
 	for _, s := range book.Steps {
 		ops += s.Tags.Len()
 	}
 	p := &player{
-		run:    run{config: Config{Data: d, Batch: batch, K: k}, scorer: vectors.NewScorer(d.Metric, d.Rows)},
-		rowOf:  make([]uint32, d.Rows.Len()),
-		played: Played{Machine: thisMachine(), Set: d.set(), Runbook: book.File, K: k, Batch: batch},
+		settle: c.Settle,
+		run:    run{config: Config{Data: c.Data, Batch: c.Batch, K: c.K}, scorer: vectors.NewScorer(c.Metric, c.Rows)},
+		rowOf:  make([]uint32, c.Rows.Len()),
+		played: Played{Machine: thisMachine(), Set: c.set(), Runbook: book.File, K: c.K, Batch: c.Batch},
 	}
 	for i := range p.rowOf {
 		p.rowOf[i] = forgotten
 	}
 	err = p.with(ctx, ops, func(index *pipeline) error {
-		p.writing = writing{pipeline: index, batch: batch}
+		p.writing = writing{pipeline: index, batch: c.Batch}
 		for _, s := range book.Steps {
-			say(fmt.Sprintf("step %d of %d: %s", s.Number, len(book.Steps), s.Operation))
+			c.Say(fmt.Sprintf("step %d of %d: %s", s.Number, len(book.Steps), s.Operation))
 			if err := p.step(ctx, s); err != nil {
 				return fmt.Errorf("%s:%d: step %d: %w", book.File, s.Line, s.Number, err)
 			}
@@ -73,6 +85,7 @@ func Play(ctx context.Context, book *runbook.Runbook, d Data, batch, k int, say 
 // player carries out a runbook.
 type player struct {
 	run
+	settle  bool
 	writing writing
 	rowOf   []uint32 // by tag; forgotten: it is not alive
 	played  Played
@@ -126,6 +139,11 @@ func (p *player) delete(ctx context.Context, tags runbook.Range) error {
 
 // search asks for all queries, and only then finds the right answers among what is alive.
 func (p *player) search(ctx context.Context, step int) error {
+	if p.settle {
+		if err := p.merged(ctx, p.writing.pipeline); err != nil {
+			return err
+		}
+	}
 	s := Searched{Step: step, Inserted: p.inserted, Deleted: p.deleted, Resident: resident()}
 	if changes := float64(p.inserted + p.deleted); changes > 0 {
 		s.PerSecond, s.CPU = changes/p.took.Seconds(), micros(p.used)/changes
@@ -141,13 +159,27 @@ func (p *player) search(ctx context.Context, step int) error {
 		}
 		p.played.Seconds += took[q].Seconds()
 	}
-	s.Latency = sumUp(took)
+	s.Latency, s.Graphed = sumUp(took), graphed(answers)
 	var err error
 	if s.Right, s.Alive, err = p.check(ctx, answers); err != nil {
 		return err
 	}
 	p.played.Searches = append(p.played.Searches, s)
 	return nil
+}
+
+// graphed returns the part of hits that were found by a graph.
+func graphed(answers [][]memory.Hit) float64 {
+	n, all := 0, 0
+	for _, hits := range answers {
+		all += len(hits)
+		for _, h := range hits {
+			if h.State == memory.Graphed {
+				n++
+			}
+		}
+	}
+	return float64(n) / float64(max(all, 1))
 }
 
 // check returns how many of the right answers came.
