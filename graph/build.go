@@ -187,8 +187,28 @@ func (p *plan) assemble(services []service) *Engine {
 		if h.down != nil {
 			h.node.join(h.down.node)
 		}
+		if down := h.keysGoTo(); down != nil {
+			h.edge.leadTo(down.edge)
+		}
 	}
 	return e
+}
+
+// keysGoTo finds the node with the next edge on which the keys wait that wait on this node's; nil when there is none, or
+// no second worker that could have something else to do.
+func (h *host) keysGoTo() *host {
+	if h.edge == nil || !h.keyed() || h.lanes == 1 {
+		return nil
+	}
+	for at := h; at.down != nil && !at.partitions; at = at.down {
+		if at.down.edge != nil {
+			if at.down.keyed() {
+				return at.down
+			}
+			return nil
+		}
+	}
+	return nil
 }
 
 func (n *planNode) host(e *Engine, id place) *host {
@@ -202,6 +222,11 @@ func (n *planNode) host(e *Engine, id place) *host {
 		h.id = outside
 	case !n.fused():
 		h.workers = max(1, n.Workers)
+		for lane := range h.lanes {
+			for range h.workers {
+				h.seats = append(h.seats, newSeat(lane))
+			}
+		}
 	}
 	return h
 }

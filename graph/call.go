@@ -10,8 +10,8 @@ import (
 
 // frame is what the engine keeps about a run of a stage's code, whatever the item types. One goroutine at a time.
 type frame struct {
-	host *host
-	lane int
+	host  *host
+	route Route // of the batch in hand; of a flush its lane
 	// custody lists the offered items that the stage was handed and may still have. What is still at this node
 	// when the code has returned was lost by it, unless it may hold items back.
 	custody []row
@@ -125,9 +125,9 @@ func newCall[Out any](h *host, next entry[Out]) *call[Out] {
 	return c
 }
 
-func (c *call[Out]) deliver(ctx context.Context, lane int, b *Batch[Out], wait bool) error {
+func (c *call[Out]) deliver(ctx context.Context, r Route, b *Batch[Out], wait bool) error {
 	began := c.host.engine.now()
-	err := c.next.enter(ctx, c.host, lane, b, wait)
+	err := c.next.enter(ctx, c.host, r, b, wait)
 	c.away += c.host.engine.now() - began
 	if err != nil {
 		c.sent = err
@@ -135,24 +135,41 @@ func (c *call[Out]) deliver(ctx context.Context, lane int, b *Batch[Out], wait b
 	return err
 }
 
-func (c *call[Out]) outLane() int {
+// out is the route of what is sent without one.
+func (c *call[Out]) out() Route {
 	if c.lanes == nil {
-		return c.lane
+		return c.route
 	}
 	if len(c.lanes) > 1 {
 		panic(fmt.Sprintf("graph: %q sends without a lane, but its output has %d; use Lane(i)", c.host.name, len(c.lanes)))
 	}
-	return 0
+	return Route{}
 }
 
 // Send implements Port.
 func (c *call[Out]) Send(ctx context.Context, b *Batch[Out]) error {
-	return c.deliver(ctx, c.outLane(), b, true)
+	return c.deliver(ctx, c.out(), b, true)
 }
 
 // TrySend implements Port.
 func (c *call[Out]) TrySend(ctx context.Context, b *Batch[Out]) error {
-	return c.deliver(ctx, c.outLane(), b, false)
+	return c.deliver(ctx, c.out(), b, false)
+}
+
+// SendTo implements Port.
+func (c *call[Out]) SendTo(ctx context.Context, r Route, b *Batch[Out]) error {
+	if r.Lane < 0 || r.Lane >= len(c.lanes) {
+		panic(fmt.Sprintf("graph: %q sends to lane %d, but its output has %d to name", c.host.name, r.Lane, len(c.lanes)))
+	}
+	return c.deliver(c.tag(ctx, r.Lane), r, b, true)
+}
+
+// tag tells what runs on this goroutine the lane it runs for.
+func (c *call[Out]) tag(ctx context.Context, lane int) context.Context {
+	if c.tagged {
+		return withLane(ctx, lane)
+	}
+	return ctx
 }
 
 // Lanes implements Port.
@@ -169,21 +186,19 @@ func (c *call[Out]) Lane(i int) Port[Out] {
 	return &c.lanes[i]
 }
 
-func (p *lanePort[Out]) ctx(ctx context.Context) context.Context {
-	if p.call.tagged {
-		return withLane(ctx, p.lane)
-	}
-	return ctx
-}
-
 // Send implements Port.
 func (p *lanePort[Out]) Send(ctx context.Context, b *Batch[Out]) error {
-	return p.call.deliver(p.ctx(ctx), p.lane, b, true)
+	return p.call.deliver(p.call.tag(ctx, p.lane), Route{Lane: p.lane}, b, true)
 }
 
 // TrySend implements Port.
 func (p *lanePort[Out]) TrySend(ctx context.Context, b *Batch[Out]) error {
-	return p.call.deliver(p.ctx(ctx), p.lane, b, false)
+	return p.call.deliver(p.call.tag(ctx, p.lane), Route{Lane: p.lane}, b, false)
+}
+
+// SendTo implements Port.
+func (p *lanePort[Out]) SendTo(ctx context.Context, r Route, b *Batch[Out]) error {
+	return p.call.SendTo(ctx, r, b)
 }
 
 // Lanes implements Port.
@@ -204,7 +219,7 @@ func withLane(ctx context.Context, lane int) context.Context {
 }
 
 // LaneOf returns the lane that a stage's code is called for, from the context it was called with; 0 before any
-// partitioning stage. A stage that keeps state between calls keeps it by lane.
+// partitioning stage. A Flusher keeps its state by lane; of other stages several keys of a lane may run at once.
 func LaneOf(ctx context.Context) int {
 	lane, _ := ctx.Value(laneKey{}).(int)
 	return lane

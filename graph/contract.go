@@ -3,7 +3,7 @@
 // A Stage is plain code: it gets a batch, sends batches on, rejects items. Goroutines, queues, credits, spans,
 // metrics and acks are the engine's. The package knows nothing of vectors, YAML or transports.
 //
-// It promises: every offered item is settled exactly once; items of one lane keep their order; no queue passes its
+// It promises: every offered item is settled exactly once; items of one lane and key keep their order; no queue passes its
 // window; after a drain every window is full again. Register kinds in a Registry, describe the wiring in a Spec,
 // Build it (pure, all diagnostics at once), then Start, offer through inlets, Drain.
 package graph
@@ -20,7 +20,8 @@ import (
 // Process owns in, which is never empty and has live items only. Each must be sent on, rejected, or held (see
 // Flusher); what is left live when Process returns is rejected by the engine with the returned error or, without one,
 // as lost by this stage (ErrLost). A panic counts as an error. Process is called by one goroutine at a time a lane (see
-// LaneOf), unless the pipeline gives a Parallel kind several workers; a kind with the trait Fused is called by as many
+// LaneOf), and behind a stage that sends by keys a key (see Route), but for a Flusher, whose lanes have all keys to
+// themselves; unless the pipeline gives a Parallel kind several workers; a kind with the trait Fused is called by as many
 // goroutines as its sources have, and keeps its state in the items. ctx ends when the graph is stopped hard.
 type Stage[In, Out any] interface {
 	Process(ctx context.Context, in *Batch[In], out Port[Out]) error
@@ -41,6 +42,8 @@ type Port[T any] interface {
 	Send(ctx context.Context, b *Batch[T]) error
 	// TrySend is Send without waiting for the edge it leads to; with ErrNoCredit b stays with the caller.
 	TrySend(ctx context.Context, b *Batch[T]) error
+	// SendTo is Send by a route: of a kind with the trait Partitions only. Without a Key it is Lane(r.Lane).Send.
+	SendTo(ctx context.Context, r Route, b *Batch[T]) error
 	// Lanes returns how many ordered lanes the output has (1 unless the kind has the trait Partitions).
 	Lanes() int
 	// Lane returns the port of lane i, 0 <= i < Lanes().

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 )
 
 func items(n int) Window { return Window{Items: n, Bytes: int64(n)} }
@@ -79,38 +78,6 @@ func TestCreditBothDimensionsBind(t *testing.T) {
 	require.ErrorIs(t, c.tryTake(Window{Items: 10, Bytes: 1}), ErrNoCredit)
 	require.ErrorContains(t, c.tryTake(Window{Items: 1, Bytes: 101}), "never fits")
 	require.ErrorContains(t, c.tryTake(Window{Items: 11, Bytes: 1}), "never fits")
-}
-
-// TestFifo compares a lane's queue with a plain slice.
-func TestFifo(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		l := fifo[int]{wake: make(chan struct{}, 1)}
-		var model []*Batch[int]
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			if rapid.IntRange(0, 2).Draw(t, "step") > 0 {
-				b := &Batch[int]{}
-				require.True(t, l.push(queued[int]{batch: b}))
-				model = append(model, b)
-				continue
-			}
-			q, took := l.take()
-			if len(model) == 0 {
-				require.Equal(t, tookNone, took)
-				continue
-			}
-			require.Equal(t, tookBatch, took)
-			require.Same(t, model[0], q.batch)
-			model = model[1:]
-		}
-		l.close()
-		require.False(t, l.push(queued[int]{}))
-		for _, want := range model {
-			q, _ := l.take()
-			require.Same(t, want, q.batch)
-		}
-		_, took := l.take()
-		require.Equal(t, tookEnd, took)
-	})
 }
 
 func TestEditDistance(t *testing.T) {

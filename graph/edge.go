@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -11,14 +10,17 @@ import (
 // entry is the way into a node: its edge, or the node itself when it is fused.
 type entry[T any] interface {
 	// enter takes b over from a sender, as Port.Send and, with wait false, Port.TrySend say.
-	enter(ctx context.Context, from *host, lane int, b *Batch[T], wait bool) error
+	enter(ctx context.Context, from *host, r Route, b *Batch[T], wait bool) error
 }
 
-// edge is the bounded queue into a node, one FIFO a lane under one window. Many senders, each of which keeps its order.
+// edge is the bounded queue into a node: a FIFO a key under one window. Many senders, each of which keeps its order.
+// Its length is bounded by the window, as each batch takes at least one item of credit.
 type edge[T any] struct {
 	host   *host
 	credit *credit
-	lanes  []fifo[T]
+	queue  *schedule[T]
+	share  Window        // of the window, for a key when others may need the rest (see full)
+	ups    []edgeControl // those whose keys come here as they are
 	totals edgeTotals
 }
 
@@ -27,31 +29,44 @@ type edgeTotals struct {
 	batches, items, bytes, refused atomic.Uint64
 }
 
-// fifo is one lane of an edge. Its length is bounded by the edge's window, as each batch takes at least one item of credit.
-type fifo[T any] struct {
-	wake chan struct{} // holds a token when there may be something to see; a worker that takes one re-arms it
-
-	mu     sync.Mutex
-	queue  []queued[T] // guarded by mu
-	head   int         // guarded by mu; the first not taken
-	closed bool        // guarded by mu
-}
-
 type queued[T any] struct {
 	batch  *Batch[T]
+	route  Route
 	weight Window
 	since  time.Duration // engine time; 0 without hooks
 }
 
 func newEdge[T any](h *host, window Window) *edge[T] {
-	e := &edge[T]{host: h, credit: newCredit(h.name, window), lanes: make([]fifo[T], h.lanes)}
-	for i := range e.lanes {
-		e.lanes[i].wake = make(chan struct{}, 1)
+	return &edge[T]{
+		host: h, credit: newCredit(h.name, window),
+		queue: newSchedule[T](h.lanes, h.keyed(), h.workers == 1),
+		share: Window{Items: max(1, window.Items/(2*h.lanes)), Bytes: max(1, window.Bytes/int64(2*h.lanes))},
 	}
-	return e
 }
 
-func (e *edge[T]) enter(ctx context.Context, from *host, lane int, b *Batch[T], wait bool) error {
+// leadTo tells an edge where the keys go that wait in it.
+func (e *edge[T]) leadTo(down edgeControl) {
+	e.queue.full = down.full
+	down.cameFrom(e)
+}
+
+func (e *edge[T]) cameFrom(up edgeControl) { e.ups = append(e.ups, up) }
+
+// full says whether more of a key should wait until some of it has been taken. A key that comes faster than one worker
+// takes it would fill the window, and the senders of all other keys would wait for its credit while other workers have
+// nothing to do. So the last quarter of the window is for keys that have not used up their share. A yes is followed by
+// an unpark of the edges before this one when a batch has been taken.
+func (e *edge[T]) full(key Route) bool {
+	used, limit := e.credit.depth(), e.credit.limit
+	if used.Items < limit.Items-limit.Items/4 && used.Bytes < limit.Bytes-limit.Bytes/4 {
+		return false
+	}
+	return e.queue.over(key, e.share)
+}
+
+func (e *edge[T]) unpark() { e.queue.unpark() }
+
+func (e *edge[T]) enter(ctx context.Context, from *host, r Route, b *Batch[T], wait bool) error {
 	w := b.move(from.id, e.host.id)
 	if w.Items == 0 {
 		return nil
@@ -68,7 +83,7 @@ func (e *edge[T]) enter(ctx context.Context, from *host, lane int, b *Batch[T], 
 		stop()
 	}
 	if err == nil {
-		err = e.push(lane, b, w)
+		err = e.push(r, b, w)
 	}
 	if err != nil {
 		e.totals.refused.Add(1)
@@ -77,13 +92,13 @@ func (e *edge[T]) enter(ctx context.Context, from *host, lane int, b *Batch[T], 
 	return err
 }
 
-func (e *edge[T]) push(i int, b *Batch[T], w Window) error {
-	q := queued[T]{batch: b.detach(), weight: w}
+func (e *edge[T]) push(r Route, b *Batch[T], w Window) error {
+	q := queued[T]{batch: b.detach(), route: r, weight: w}
 	if hooks := e.host.engine.hooks; hooks != nil {
 		q.since = e.host.engine.now()
-		hooks.Enqueue(e.host.name, i, w)
+		hooks.Enqueue(e.host.name, r.Lane, w)
 	}
-	if !e.lanes[i].push(q) {
+	if !e.queue.push(q) {
 		e.credit.give(w)
 		*b = *q.batch
 		return e.host.engine.stopReason()
@@ -98,38 +113,39 @@ type taken uint8
 
 const (
 	tookBatch taken = iota
-	tookNone        // the lane is empty now
-	tookEnd         // the lane is empty for good
+	tookNone        // there is nothing to take now
+	tookFull        // nothing but keys of which the queue behind is full
+	tookEnd         // there is nothing to take any more
 )
 
-// take hands the oldest batch of a lane to the node and gives its credit back.
-func (e *edge[T]) take(i int) (*Batch[T], Window, taken) {
-	q, t := e.lanes[i].take()
+// take hands the next batch to a worker of the node and gives its credit back; done is the line of its last one. What
+// it returns as line is to be given back with the worker's next take.
+func (e *edge[T]) take(w *seat, done *keyline[T]) (queued[T], *keyline[T], taken) {
+	q, line, crowded, t := e.queue.next(w, done)
 	if t != tookBatch {
-		return nil, Window{}, t
+		return q, nil, t
 	}
 	e.credit.give(q.weight)
-	if hooks := e.host.engine.hooks; hooks != nil {
-		hooks.Dequeue(e.host.name, i, q.weight, e.host.engine.now()-q.since)
+	if crowded {
+		for _, up := range e.ups {
+			up.unpark()
+		}
 	}
-	return q.batch, q.weight, tookBatch
+	if hooks := e.host.engine.hooks; hooks != nil {
+		hooks.Dequeue(e.host.name, q.route.Lane, q.weight, e.host.engine.now()-q.since)
+	}
+	return q, line, tookBatch
 }
 
 // close says that no more will come; what is queued is still taken.
-func (e *edge[T]) close() {
-	for i := range e.lanes {
-		e.lanes[i].close()
-	}
-}
+func (e *edge[T]) close() { e.queue.close() }
 
 // kill ends the edge: what is queued and what still comes is rejected with the reason.
 func (e *edge[T]) kill(reason error) {
 	e.credit.kill(reason)
-	for i := range e.lanes {
-		for _, q := range e.lanes[i].seize() {
-			e.credit.give(q.weight)
-			q.batch.RejectLive(reason)
-		}
+	for _, q := range e.queue.seize() {
+		e.credit.give(q.weight)
+		q.batch.RejectLive(reason)
 	}
 }
 
@@ -148,65 +164,4 @@ func (e *edge[T]) stats() EdgeStats {
 		s.Blocked += up.stats.blocked.read(e.host.engine.now)
 	}
 	return s
-}
-
-func (l *fifo[T]) push(q queued[T]) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return false
-	}
-	if len(l.queue) == cap(l.queue) && l.head > len(l.queue)/2 {
-		n := copy(l.queue, l.queue[l.head:])
-		clear(l.queue[n:])
-		l.queue, l.head = l.queue[:n], 0
-	}
-	l.queue = append(l.queue, q)
-	l.signal()
-	return true
-}
-
-func (l *fifo[T]) take() (queued[T], taken) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.head == len(l.queue) {
-		if !l.closed {
-			return queued[T]{}, tookNone
-		}
-		l.signal()
-		return queued[T]{}, tookEnd
-	}
-	q := l.queue[l.head]
-	l.queue[l.head] = queued[T]{}
-	l.head++
-	if l.head == len(l.queue) {
-		l.queue, l.head = l.queue[:0], 0
-	} else {
-		l.signal()
-	}
-	return q, tookBatch
-}
-
-func (l *fifo[T]) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	l.signal()
-}
-
-// seize closes the lane and takes everything that is in it.
-func (l *fifo[T]) seize() []queued[T] {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := l.queue[l.head:]
-	l.queue, l.head, l.closed = nil, 0, true
-	l.signal()
-	return all
-}
-
-func (l *fifo[T]) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
 }

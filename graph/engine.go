@@ -201,16 +201,14 @@ func closeError(h *host, err error) error {
 // launch starts a node's goroutines. They end when its edge does.
 func (e *Engine) launch(h *host) {
 	h.done = make(chan struct{})
-	for lane := range h.lanes {
-		for range h.workers {
-			h.working.Add(1)
-			e.workers.Go(func() {
-				defer h.working.Done()
-				if r := panics.Try(func() { h.node.work(e.running, lane) }); r != nil {
-					e.fail(h, r)
-				}
-			})
-		}
+	for _, seat := range h.seats {
+		h.working.Add(1)
+		e.workers.Go(func() {
+			defer h.working.Done()
+			if r := panics.Try(func() { h.node.work(e.running, seat) }); r != nil {
+				e.fail(h, r)
+			}
+		})
 	}
 	e.workers.Go(func() {
 		h.working.Wait()

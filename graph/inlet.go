@@ -15,11 +15,11 @@ type sourceNode[T any] struct {
 	next entry[T]
 }
 
-func (n *sourceNode[T]) subject() any              { return n.endpoint }
-func (n *sourceNode[T]) holds() bool               { return false }
-func (n *sourceNode[T]) place(h *host, _ Window)   { n.host = h }
-func (n *sourceNode[T]) join(down node)            { n.next = entryOf[T](down) }
-func (n *sourceNode[T]) work(context.Context, int) {}
+func (n *sourceNode[T]) subject() any                { return n.endpoint }
+func (n *sourceNode[T]) holds() bool                 { return false }
+func (n *sourceNode[T]) place(h *host, _ Window)     { n.host = h }
+func (n *sourceNode[T]) join(down node)              { n.next = entryOf[T](down) }
+func (n *sourceNode[T]) work(context.Context, *seat) {}
 
 // Offer implements Inlet.
 func (n *sourceNode[T]) Offer(ctx context.Context, o Offer[T]) error {
@@ -42,7 +42,7 @@ func (n *sourceNode[T]) Offer(ctx context.Context, o Offer[T]) error {
 	book.add(l)
 	n.host.stats.batches.Add(1)
 	n.host.stats.items.Add(uint64(len(o.Items)))
-	err := n.next.enter(run.ctx, n.host, 0, newBatch(o.Items, l), true)
+	err := n.next.enter(run.ctx, n.host, Route{}, newBatch(o.Items, l), true)
 	n.host.endOffer(run, err)
 	return err
 }

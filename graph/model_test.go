@@ -61,7 +61,7 @@ func drawPlan(t *rapid.T) modelPlan {
 	millis := func(most int, label string) time.Duration {
 		return time.Duration(rapid.IntRange(0, most).Draw(t, label)) * time.Millisecond
 	}
-	kinds := []string{"pass", "map", "filter", "hold", "shard", "fold", "slow", "try", "fail", "panic", "lose"}
+	kinds := []string{"pass", "map", "filter", "hold", "shard", "key", "fold", "slow", "try", "fail", "panic", "lose"}
 	for range rapid.IntRange(0, modelStages).Draw(t, "stages") {
 		p.stages = append(p.stages, modelStage{
 			kind:   rapid.SampledFrom(kinds).Draw(t, "kind"),
@@ -261,7 +261,7 @@ func (p *modelPlan) graph(r *modelRun) (*graph.Spec, *graph.Registry) {
 	for i, s := range p.stages {
 		name := fmt.Sprintf("s%d", i)
 		names = append(names, name)
-		traits := graph.Traits{Fused: s.fused, Partitions: s.kind == "shard"}
+		traits := graph.Traits{Fused: s.fused, Partitions: s.kind == "shard" || s.kind == "key"}
 		addStage(registry, name, traits, func(graph.Deps) graph.Stage[word, word] { return s.build() })
 	}
 	spec := line(names...)
@@ -286,6 +286,8 @@ func (s modelStage) build() graph.Stage[word, word] {
 		return &laneHolder{cap: s.cap, wait: s.wait}
 	case "shard":
 		return sharder{lanes: s.lanes}
+	case "key":
+		return keyer{lanes: s.lanes}
 	}
 	return map[string]each[word, word]{
 		"pass": pass, "map": marks, "filter": filters, "fold": folds, "slow": dawdles, "try": tries,

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -115,6 +116,32 @@ func (s sharder) Process(ctx context.Context, in *graph.Batch[word], out graph.P
 			continue
 		}
 		if err := out.Lane(lane).Send(ctx, graph.Take(in, indexes)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyer splits by key and tells the engine so: two keys of the test share one of the graph's and are its senders, and
+// some batches are urgent.
+type keyer struct{ lanes int }
+
+func (s keyer) Lanes() int { return s.lanes }
+
+func (s keyer) Process(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) error {
+	parts, order := map[int][]int{}, []int{}
+	for i, w := range in.Items {
+		if parts[w.key] == nil {
+			order = append(order, w.key)
+		}
+		parts[w.key] = append(parts[w.key], i)
+	}
+	for _, key := range order {
+		group := key / 2
+		r := graph.Route{
+			Lane: group % s.lanes, Key: strconv.Itoa(group), Sender: strconv.Itoa(key), Urgent: in.Items[parts[key][0]].n%3 == 0,
+		}
+		if err := out.SendTo(ctx, r, graph.Take(in, parts[key])); err != nil {
 			return err
 		}
 	}

@@ -24,8 +24,8 @@ type node interface {
 	place(h *host, window Window)
 	// join connects its output. The types have been checked.
 	join(down node)
-	// work runs one goroutine of a node with an edge until the edge ends.
-	work(ctx context.Context, lane int)
+	// work runs one worker of a node with an edge until the edge ends.
+	work(ctx context.Context, seat *seat)
 }
 
 // edgeControl is an edge with its item type erased.
@@ -33,6 +33,11 @@ type edgeControl interface {
 	close()
 	kill(reason error)
 	stats() EdgeStats
+	// full, unpark, leadTo and cameFrom are between two edges on which the same keys wait; see edge.
+	full(key Route) bool
+	unpark()
+	leadTo(down edgeControl)
+	cameFrom(up edgeControl)
 }
 
 // host is the engine's side of a node.
@@ -52,11 +57,15 @@ type host struct {
 	down       *host // nil for a sink
 	log        *slog.Logger
 
-	working sync.WaitGroup // its goroutines
+	seats   []*seat        // its workers, workers of each lane after another
+	working sync.WaitGroup // their goroutines
 	done    chan struct{}  // closed when they have ended
 	stats   stageStats
 	warned  atomic.Int64 // engine time of the last warning, for the limit on them
 }
+
+// keyed says whether the node's edge tells keys apart. A holder's does not: what it holds is its lane's.
+func (h *host) keyed() bool { return h.workers == 1 && !h.node.holds() }
 
 // nothing is what a sink puts out.
 type nothing struct{}
@@ -119,14 +128,14 @@ func (n *stageNode[In, Out]) entry() entry[In] {
 }
 
 // enter runs a fused node on its sender's goroutine.
-func (n *stageNode[In, Out]) enter(ctx context.Context, from *host, lane int, b *Batch[In], _ bool) error {
+func (n *stageNode[In, Out]) enter(ctx context.Context, from *host, r Route, b *Batch[In], _ bool) error {
 	w := b.move(from.id, n.host.id)
 	if w.Items == 0 {
 		return nil
 	}
 	c := n.calls.Get().(*call[Out])
 	defer n.calls.Put(c)
-	c.lane = lane
+	c.route = r
 	return n.process(ctx, c, b.detach(), w)
 }
 
@@ -177,7 +186,7 @@ func (h *host) begin(ctx context.Context, f *frame, c Call, items []row) running
 	f.away, f.sent = 0, nil
 	h.stats.active.Add(1)
 	if hooks := h.engine.hooks; hooks != nil {
-		c.Node, c.Lane, c.Traces = h.name, f.lane, traces(items)
+		c.Node, c.Lane, c.Traces = h.name, f.route.Lane, traces(items)
 		ctx = hooks.Begin(ctx, c)
 	}
 	return running{ctx: ctx, call: c, began: h.engine.now()}

@@ -25,7 +25,7 @@ func (r Role) String() string { return [...]string{"node", "source", "stage", "s
 type Traits struct {
 	Fused      bool // runs on its upstream's goroutine unless an edge is configured; must be safe for concurrent use
 	Ordered    bool // relies on the order of its input: no unkeyed parallelism may stand upstream of it
-	Partitions bool // its output is split into ordered lanes by a key (see Partitioner); what follows runs a lane each
+	Partitions bool // its output is split into ordered lanes (see Partitioner), or by keys that have lanes (see Route)
 	Charges    bool // takes budget credit for what passes; exactly one such kind stands on each way from a source
 	Parallel   bool // may run several unordered workers on one edge (the wiring key `parallel`)
 }

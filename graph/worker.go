@@ -10,23 +10,25 @@ import (
 // minFlushWait is the shortest time between two flushes that a holder asks for, so that it cannot spin.
 const minFlushWait = 100 * time.Microsecond
 
-// worker is one goroutine of a node with an edge: it takes batches of one lane in order and runs the stage on them.
+// worker is one goroutine of a node with an edge: it takes the batches that the edge's schedule gives it, and runs the
+// stage on them.
 type worker[In, Out any] struct {
 	n     *stageNode[In, Out]
 	c     *call[Out]
-	ctx   context.Context
-	timer *time.Timer // nil for a stage that holds nothing
+	base  context.Context
+	lanes []context.Context // by the lane that the stage is told; nil: not needed yet
+	timer *time.Timer       // nil for a stage that holds nothing
+	seat  *seat
+	line  *keyline[In] // of the last batch, if the schedule wants it back
 
 	due   time.Duration // engine time of the flush that was asked for; 0: none
 	fresh bool          // batches were processed since the last flush
 }
 
-func (n *stageNode[In, Out]) work(ctx context.Context, lane int) {
-	ctx = withLane(ctx, lane)
-	ctx = pprof.WithLabels(ctx, pprof.Labels("stage", n.host.name, "lane", strconv.Itoa(lane)))
+func (n *stageNode[In, Out]) work(ctx context.Context, seat *seat) {
+	ctx = pprof.WithLabels(ctx, pprof.Labels("stage", n.host.name, "lane", strconv.Itoa(seat.desk)))
 	pprof.SetGoroutineLabels(ctx)
-	w := &worker[In, Out]{n: n, c: newCall(n.host, n.next), ctx: ctx}
-	w.c.lane = lane
+	w := &worker[In, Out]{n: n, c: newCall(n.host, n.next), base: ctx, lanes: make([]context.Context, n.host.lanes), seat: seat}
 	if n.flusher != nil {
 		w.timer = time.NewTimer(time.Hour)
 		defer w.timer.Stop()
@@ -36,26 +38,45 @@ func (n *stageNode[In, Out]) work(ctx context.Context, lane int) {
 	}
 }
 
-// step does one thing: a due flush, a batch, or a wait. It returns false when the lane has ended.
+// step does one thing: a due flush, a batch, or a wait. It returns false when there is nothing left to do.
 func (w *worker[In, Out]) step() bool {
 	if w.due != 0 && w.n.host.engine.now() >= w.due {
 		w.flush(FlushTimer)
 	}
-	in, weight, took := w.n.edge.take(w.c.lane)
+	var next queued[In]
+	var took taken
+	next, w.line, took = w.n.edge.take(w.seat, w.line)
 	switch took {
 	case tookBatch:
-		_ = w.n.process(w.ctx, w.c, in, weight) // its items have been settled with it
-		w.fresh = true
+		w.process(next)
 	case tookNone:
 		if w.fresh {
 			w.flush(FlushStarved)
 		}
-		w.wait()
+		w.wait(&w.n.host.stats.starved)
+	case tookFull:
+		w.wait(&w.n.host.stats.blocked)
 	case tookEnd:
 		w.flush(FlushDrain)
 		return false
 	}
 	return true
+}
+
+func (w *worker[In, Out]) process(next queued[In]) {
+	stop := w.seat.working.start(w.n.host.engine.now)
+	defer stop()
+	w.c.route = next.route.onward()
+	_ = w.n.process(w.in(w.c.route.Lane), w.c, next.batch, next.weight) // its items have been settled with it
+	w.fresh = true
+}
+
+// in is the context for a lane: the worker's own, or that of a key which it has taken over.
+func (w *worker[In, Out]) in(lane int) context.Context {
+	if w.lanes[lane] == nil {
+		w.lanes[lane] = withLane(w.base, lane)
+	}
+	return w.lanes[lane]
 }
 
 func (w *worker[In, Out]) flush(why FlushReason) {
@@ -64,23 +85,24 @@ func (w *worker[In, Out]) flush(why FlushReason) {
 		return
 	}
 	w.due = 0
-	if wait := w.n.flush(w.ctx, w.c, why); wait > 0 {
+	w.c.route = Route{Lane: w.seat.desk}
+	if wait := w.n.flush(w.in(w.seat.desk), w.c, why); wait > 0 {
 		wait = max(wait, minFlushWait)
 		w.due = w.n.host.engine.now() + wait
 		w.timer.Reset(wait)
 	}
 }
 
-// wait waits for input or for the flush that is due.
-func (w *worker[In, Out]) wait() {
-	stop := w.n.host.stats.starved.start(w.n.host.engine.now)
+// wait waits for something to take or for the flush that is due.
+func (w *worker[In, Out]) wait(why *meter) {
+	stop := why.start(w.n.host.engine.now)
 	defer stop()
 	if w.due == 0 {
-		<-w.n.edge.lanes[w.c.lane].wake
+		<-w.seat.wake
 		return
 	}
 	select {
-	case <-w.n.edge.lanes[w.c.lane].wake:
+	case <-w.seat.wake:
 	case <-w.timer.C:
 	}
 }

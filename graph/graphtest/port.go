@@ -25,6 +25,7 @@ type Port[T any] struct {
 // Sent is one batch that was sent.
 type Sent[T any] struct {
 	Lane  int
+	Route graph.Route // what SendTo was given; else the lane alone
 	Batch *graph.Batch[T]
 }
 
@@ -36,7 +37,7 @@ func (p *Port[T]) Send(ctx context.Context, b *graph.Batch[T]) error {
 	if p.lanes > 1 {
 		panic("graphtest: sent without a lane to a port that has several")
 	}
-	return p.send(ctx, 0, b, true)
+	return p.send(ctx, graph.Route{}, b, true)
 }
 
 // TrySend implements graph.Port.
@@ -44,7 +45,15 @@ func (p *Port[T]) TrySend(ctx context.Context, b *graph.Batch[T]) error {
 	if p.lanes > 1 {
 		panic("graphtest: sent without a lane to a port that has several")
 	}
-	return p.send(ctx, 0, b, false)
+	return p.send(ctx, graph.Route{}, b, false)
+}
+
+// SendTo implements graph.Port.
+func (p *Port[T]) SendTo(ctx context.Context, r graph.Route, b *graph.Batch[T]) error {
+	if r.Lane < 0 || r.Lane >= p.lanes {
+		panic(fmt.Sprintf("graphtest: lane %d of %d", r.Lane, p.lanes))
+	}
+	return p.send(ctx, r, b, true)
 }
 
 // Lanes implements graph.Port.
@@ -58,12 +67,12 @@ func (p *Port[T]) Lane(i int) graph.Port[T] {
 	return lanePort[T]{p, i}
 }
 
-func (p *Port[T]) send(ctx context.Context, lane int, b *graph.Batch[T], wait bool) error {
+func (p *Port[T]) send(ctx context.Context, r graph.Route, b *graph.Batch[T], wait bool) error {
 	b.Compact()
 	if b.Len() == 0 {
 		return nil
 	}
-	if err := p.refusal(ctx, lane, b, wait); err != nil {
+	if err := p.refusal(ctx, r.Lane, b, wait); err != nil {
 		if !errors.Is(err, graph.ErrNoCredit) {
 			b.RejectLive(err)
 		}
@@ -71,7 +80,7 @@ func (p *Port[T]) send(ctx context.Context, lane int, b *graph.Batch[T], wait bo
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sent = append(p.sent, Sent[T]{Lane: lane, Batch: graph.Map(b, b.Items)}) // Map leaves b empty, as an edge does
+	p.sent = append(p.sent, Sent[T]{Lane: r.Lane, Route: r, Batch: graph.Map(b, b.Items)}) // Map leaves b empty, as an edge does
 	return nil
 }
 
@@ -124,12 +133,17 @@ type lanePort[T any] struct {
 
 // Send implements graph.Port.
 func (l lanePort[T]) Send(ctx context.Context, b *graph.Batch[T]) error {
-	return l.port.send(ctx, l.lane, b, true)
+	return l.port.send(ctx, graph.Route{Lane: l.lane}, b, true)
 }
 
 // TrySend implements graph.Port.
 func (l lanePort[T]) TrySend(ctx context.Context, b *graph.Batch[T]) error {
-	return l.port.send(ctx, l.lane, b, false)
+	return l.port.send(ctx, graph.Route{Lane: l.lane}, b, false)
+}
+
+// SendTo implements graph.Port.
+func (l lanePort[T]) SendTo(ctx context.Context, r graph.Route, b *graph.Batch[T]) error {
+	return l.port.SendTo(ctx, r, b)
 }
 
 // Lanes implements graph.Port.

@@ -2,7 +2,7 @@ package shard
 
 import "fmt"
 
-// BySpace is the one key to split by: a space is whole on one lane, which keeps its order.
+// BySpace is the one key to split by: one worker at a time has a space, so its order is kept.
 const BySpace = "space"
 
 const mostWorkers = 64
@@ -12,7 +12,7 @@ type Config struct {
 	// What is kept in order: all observations of a space.
 	// Range: `space`
 	By string `yaml:"by"`
-	// Lanes, each with a goroutine for each stage behind it.
+	// Workers of each stage behind it. Each has its spaces, and takes over another's when it has nothing to do.
 	// Range: 1 to 64
 	Workers int `yaml:"workers"`
 }

@@ -13,32 +13,39 @@ func laneOf(space string, lanes int) int {
 	return int(hash % uint64(lanes))
 }
 
-// part is the ops of a batch that go to one lane, by index, ascending.
+// part is the ops of a batch that belong to one space, by index, ascending.
 type part struct {
-	lane    int
+	space   string
 	indexes []int
 }
 
-// split sorts the ops of a batch by lane; lanes come in the order of their first op, and each keeps the batch's order.
-func split(ops []session.Op, lanes int) []part {
+// split sorts the ops of a batch by space; spaces come in the order of their first op, and each keeps the batch's order.
+func split(ops []session.Op) []part {
 	var parts []part
+	places := map[string]int{} // in parts
 	var from *session.Attachment
 	at := 0 // in parts, for ops of from
 	for i := range ops {
 		if ops[i].From != from {
 			from = ops[i].From
-			parts, at = find(parts, laneOf(from.Space, lanes))
+			var known bool
+			if at, known = places[from.Space]; !known {
+				at = len(parts)
+				places[from.Space] = at
+				parts = append(parts, part{space: from.Space})
+			}
 		}
 		parts[at].indexes = append(parts[at].indexes, i)
 	}
 	return parts
 }
 
-func find(parts []part, lane int) ([]part, int) {
-	for i := range parts {
-		if parts[i].lane == lane {
-			return parts, i
+// ofOneSpace says whether all ops belong to one space, as those of one frame do.
+func ofOneSpace(ops []session.Op) bool {
+	for i := range ops {
+		if ops[i].From != ops[0].From && ops[i].From.Space != ops[0].From.Space {
+			return false
 		}
 	}
-	return append(parts, part{lane: lane}), len(parts)
+	return len(ops) > 0
 }

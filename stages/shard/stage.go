@@ -1,7 +1,8 @@
-// Package shard is the stage that gives every space a lane.
+// Package shard is the stage that has spaces kept apart.
 //
-// All ops of a space go to the same lane, in the order they came, so what follows runs one goroutine a lane and still
-// applies a space's ops in order. Lanes are bounded in number; spaces share them by hash. split.go is the core.
+// From here on a batch is of one space, which is the key by which the graph's workers run it: one at a time, in the
+// order that its ops came. A space's worker is found by hash, until another that has nothing to do takes the space over.
+// split.go is the core.
 package shard
 
 import (
@@ -14,7 +15,7 @@ import (
 // Register adds the kind `shard`.
 func Register(r *graph.Registry) {
 	graph.Register(r, "shard", graph.Doc{
-		Summary: "Gives every space a lane: one goroutine a lane from here on, in order within a space.",
+		Summary: "Keeps spaces apart: from here on workers run one at a time of each, in order.",
 		Traits:  graph.Traits{Fused: true, Partitions: true},
 	}, Config{By: BySpace, Workers: 4}, func(c Config, _ graph.Deps) (graph.Stage[session.Op, session.Op], error) {
 		return stage{lanes: c.Workers}, nil
@@ -28,15 +29,18 @@ func (s stage) Lanes() int { return s.lanes }
 
 // Process implements graph.Stage.
 func (s stage) Process(ctx context.Context, in *graph.Batch[session.Op], out graph.Port[session.Op]) error {
-	parts := split(in.Items, s.lanes)
-	if len(parts) == 1 {
-		return out.Lane(parts[0].lane).Send(ctx, in)
+	if ofOneSpace(in.Items) {
+		return out.SendTo(ctx, s.route(in.Items[0].From.Space), in)
 	}
 	var failed error
-	for _, p := range parts {
-		if err := out.Lane(p.lane).Send(ctx, graph.Take(in, p.indexes)); err != nil {
-			failed = err // Send has rejected that lane's ops; the others go on
+	for _, p := range split(in.Items) {
+		if err := out.SendTo(ctx, s.route(p.space), graph.Take(in, p.indexes)); err != nil {
+			failed = err // the send has rejected that space's ops; the others go on
 		}
 	}
 	return failed
+}
+
+func (s stage) route(space string) graph.Route {
+	return graph.Route{Lane: laneOf(space, s.lanes), Key: space}
 }

@@ -44,24 +44,25 @@ func drawOps(t *rapid.T, from []*session.Attachment, next *uint64) []session.Op 
 	return ops
 }
 
-// TestASpaceStaysInOrderOnItsLane: over random batches, each op leaves once, a space is on one lane only, and the ops
-// of a lane leave in the order they came.
-func TestASpaceStaysInOrderOnItsLane(t *testing.T) {
+// TestASpaceStaysInOrder: over random batches, each op leaves once, a batch is of one space and goes by its key, to one
+// lane only, and the ops of a space leave in the order they came.
+func TestASpaceStaysInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all, next := spaces(), uint64(0)
-		home, last, left := map[string]int{}, map[int]uint64{}, uint64(0)
+		home, last, left := map[string]int{}, map[string]uint64{}, uint64(0)
 		for range rapid.IntRange(1, 5).Draw(t, "batches") {
 			in, _ := graphtest.NewBatch(drawOps(t, all, &next)...)
 			port := graphtest.NewPort[session.Op](lanes)
 			require.NoError(t, stage{lanes: lanes}.Process(t.Context(), in, port))
 			for _, s := range port.Sent() {
+				if lane, known := home[s.Route.Key]; known {
+					require.Equal(t, lane, s.Lane, "%s has moved", s.Route.Key)
+				}
+				home[s.Route.Key] = s.Lane
 				for _, op := range s.Batch.Items {
-					if lane, known := home[op.From.Space]; known {
-						require.Equal(t, lane, s.Lane, "%s has moved", op.From.Space)
-					}
-					home[op.From.Space] = s.Lane
-					require.Greater(t, op.Sequence, last[s.Lane])
-					last[s.Lane] = op.Sequence
+					require.Equal(t, s.Route.Key, op.From.Space)
+					require.Greater(t, op.Sequence, last[op.From.Space])
+					last[op.From.Space] = op.Sequence
 					left++
 				}
 			}
@@ -71,32 +72,30 @@ func TestASpaceStaysInOrderOnItsLane(t *testing.T) {
 }
 
 func TestABatchOfOneSpaceStaysOneBatch(t *testing.T) {
-	from := spaces()[0]
-	in, _ := graphtest.NewBatch(session.Op{From: from}, session.Op{From: from})
+	from, other := spaces()[0], spaces()[0]
+	in, _ := graphtest.NewBatch(session.Op{From: from}, session.Op{From: other}, session.Op{From: from})
 	port := graphtest.NewPort[session.Op](lanes)
 	require.NoError(t, stage{lanes: lanes}.Process(t.Context(), in, port))
 	require.Len(t, port.Sent(), 1)
-	assert.Equal(t, laneOf(from.Space, lanes), port.Sent()[0].Lane)
-	assert.Equal(t, 2, port.Sent()[0].Batch.Live())
+	assert.Equal(t, graph.Route{Lane: laneOf(from.Space, lanes), Key: from.Space}, port.Sent()[0].Route)
+	assert.Equal(t, 3, port.Sent()[0].Batch.Live())
 }
 
-func TestAFailedLaneDoesNotStopTheOthers(t *testing.T) {
+func TestAFailedSpaceDoesNotStopTheOthers(t *testing.T) {
 	var ops []session.Op
 	for _, from := range spaces() {
 		ops = append(ops, session.Op{From: from})
 	}
-	parts := split(ops, lanes)
-	require.Greater(t, len(parts), 1)
 	in, outcomes := graphtest.NewBatch(ops...)
 	port := graphtest.NewPort[session.Op](lanes)
-	port.OnSend = func(lane int, _ *graph.Batch[session.Op]) error {
-		if lane == parts[0].lane {
+	port.OnSend = func(_ int, b *graph.Batch[session.Op]) error {
+		if b.Items[0].From == ops[0].From {
 			return graphtest.ErrPort
 		}
 		return nil
 	}
 	require.ErrorIs(t, stage{lanes: lanes}.Process(t.Context(), in, port), graphtest.ErrPort)
-	assert.Equal(t, len(parts[0].indexes), outcomes.Settled())
+	assert.Equal(t, 1, outcomes.Settled())
 	port.DeliverAll()
 	assert.Equal(t, len(ops), outcomes.Settled())
 }
