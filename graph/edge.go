@@ -159,9 +159,12 @@ func (e *edge[T]) stats() EdgeStats {
 		Bytes:   e.totals.bytes.Load(),
 		Refused: e.totals.refused.Load(),
 	}
+	s.Keys, s.Deepest = e.queue.deepest()
 	for _, up := range e.host.up {
 		s.From = append(s.From, up.name)
 		s.Blocked += up.stats.blocked.read(e.host.engine.now)
 	}
 	return s
 }
+
+func (e *edge[T]) desks() []DeskStats { return e.queue.readDesks() }

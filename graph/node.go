@@ -33,6 +33,7 @@ type edgeControl interface {
 	close()
 	kill(reason error)
 	stats() EdgeStats
+	desks() []DeskStats // without what their workers know
 	// full, unpark, leadTo and cameFrom are between two edges on which the same keys wait; see edge.
 	full(key Route) bool
 	unpark()

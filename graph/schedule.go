@@ -363,6 +363,28 @@ func (s *schedule[T]) seize() []queued[T] {
 	return all
 }
 
+// deepest returns how many lines there are, and what waits in the one with the most items.
+func (s *schedule[T]) deepest() (lines int, most Window) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		if l.depth.Items > most.Items {
+			most = l.depth
+		}
+	}
+	return len(s.lines), most
+}
+
+func (s *schedule[T]) readDesks() []DeskStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]DeskStats, len(s.desks))
+	for i := range s.desks {
+		out[i] = DeskStats{Depth: s.desks[i].depth, TakenOver: s.desks[i].takeovers}
+	}
+	return out
+}
+
 func (s *schedule[T]) wakeAll() {
 	for i := range s.desks {
 		for len(s.desks[i].idle) > 0 {

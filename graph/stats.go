@@ -37,6 +37,15 @@ type NodeStats struct {
 	Starved   time.Duration
 	Blocked   time.Duration
 	BlockedOn string // the node behind the edge that its output goes to; empty when there is none
+
+	Desks []DeskStats // by lane; nil for a fused node
+}
+
+// DeskStats are the workers of one lane: one, unless Workers says otherwise.
+type DeskStats struct {
+	Busy      time.Duration // with a batch in hand, waits for credit included; summed over the workers
+	Depth     Window        // what waits for them, of the keys that they have taken over too
+	TakenOver uint64        // keys that they took over from other lanes
 }
 
 // CallStats are the calls of a node that ended with one status, or a source's offers.
@@ -62,6 +71,8 @@ type EdgeStats struct {
 	From    []string
 	To      string
 	Depth   Window // queued now
+	Keys    int    // of which something is queued or run
+	Deepest Window // what is queued of the key with the most items
 	Window  Window
 	Batches uint64 // enqueued
 	Items   uint64
@@ -192,6 +203,12 @@ func (h *host) readStats() NodeStats {
 	}
 	if h.down != nil && h.down.edge != nil {
 		s.BlockedOn = h.down.name
+	}
+	if h.edge != nil {
+		s.Desks = h.edge.desks()
+		for _, seat := range h.seats {
+			s.Desks[seat.desk].Busy += seat.working.read(h.engine.now)
+		}
 	}
 	return s
 }

@@ -51,8 +51,12 @@ func TestStatsSplitTheTime(t *testing.T) {
 		require.Equal(t, "out", node(s, "slow").BlockedOn)
 		require.Equal(t, graph.EdgeStats{
 			From: []string{"slow"}, To: "out", Depth: graph.Window{Items: 100, Bytes: 100}, Window: graph.Window{Items: 100, Bytes: 1 << 10},
+			Keys: 1, Deepest: graph.Window{Items: 100, Bytes: 100},
 			Batches: 2, Items: 200, Bytes: 200, Blocked: 500 * time.Millisecond,
 		}, s.Edges[1])
+		require.Equal(t, []graph.DeskStats{{Busy: 2500 * time.Millisecond, Depth: graph.Window{Items: 100, Bytes: 100}}}, node(s, "out").Desks,
+			"a batch in hand counts")
+		require.Nil(t, node(s, "charge").Desks)
 		require.Equal(t, graph.Window{Items: 300, Bytes: 300}, s.Budget)
 		require.Equal(t, 3, s.Offers)
 

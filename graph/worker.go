@@ -15,8 +15,7 @@ const minFlushWait = 100 * time.Microsecond
 type worker[In, Out any] struct {
 	n     *stageNode[In, Out]
 	c     *call[Out]
-	base  context.Context
-	lanes []context.Context // by the lane that the stage is told; nil: not needed yet
+	lanes []context.Context // what the stage's code gets, by its lane: that of a key which was taken over is another
 	timer *time.Timer       // nil for a stage that holds nothing
 	seat  *seat
 	line  *keyline[In] // of the last batch, if the schedule wants it back
@@ -28,7 +27,10 @@ type worker[In, Out any] struct {
 func (n *stageNode[In, Out]) work(ctx context.Context, seat *seat) {
 	ctx = pprof.WithLabels(ctx, pprof.Labels("stage", n.host.name, "lane", strconv.Itoa(seat.desk)))
 	pprof.SetGoroutineLabels(ctx)
-	w := &worker[In, Out]{n: n, c: newCall(n.host, n.next), base: ctx, lanes: make([]context.Context, n.host.lanes), seat: seat}
+	w := &worker[In, Out]{n: n, c: newCall(n.host, n.next), seat: seat}
+	for lane := range n.host.lanes {
+		w.lanes = append(w.lanes, withLane(ctx, lane))
+	}
 	if n.flusher != nil {
 		w.timer = time.NewTimer(time.Hour)
 		defer w.timer.Stop()
@@ -67,16 +69,8 @@ func (w *worker[In, Out]) process(next queued[In]) {
 	stop := w.seat.working.start(w.n.host.engine.now)
 	defer stop()
 	w.c.route = next.route.onward()
-	_ = w.n.process(w.in(w.c.route.Lane), w.c, next.batch, next.weight) // its items have been settled with it
+	_ = w.n.process(w.lanes[w.c.route.Lane], w.c, next.batch, next.weight) // its items have been settled with it
 	w.fresh = true
-}
-
-// in is the context for a lane: the worker's own, or that of a key which it has taken over.
-func (w *worker[In, Out]) in(lane int) context.Context {
-	if w.lanes[lane] == nil {
-		w.lanes[lane] = withLane(w.base, lane)
-	}
-	return w.lanes[lane]
 }
 
 func (w *worker[In, Out]) flush(why FlushReason) {
@@ -86,7 +80,7 @@ func (w *worker[In, Out]) flush(why FlushReason) {
 	}
 	w.due = 0
 	w.c.route = Route{Lane: w.seat.desk}
-	if wait := w.n.flush(w.in(w.seat.desk), w.c, why); wait > 0 {
+	if wait := w.n.flush(w.lanes[w.seat.desk], w.c, why); wait > 0 {
 		wait = max(wait, minFlushWait)
 		w.due = w.n.host.engine.now() + wait
 		w.timer.Reset(wait)

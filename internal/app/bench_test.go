@@ -75,12 +75,12 @@ type sender struct {
 	sent, acked uint64 // frames, observations
 }
 
-func newSender(b *testing.B, s *Server, h *http.Client) *sender {
+func newSender(b *testing.B, s *Server, h *http.Client, hello *engramv1.Hello) *sender {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	b.Cleanup(cancel)
 	flow := engramv1connect.NewFlowServiceClient(h, "http://"+s.Address(), connect.WithGRPC()).MemoryFlow(ctx)
-	require.NoError(b, flow.Send(&engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Hello{Hello: faces()}}))
+	require.NoError(b, flow.Send(&engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Hello{Hello: hello}}))
 	frame := make([]*engramv1.Observation, benchItems)
 	for i := range frame {
 		frame[i] = &engramv1.Observation{MemoryId: string(rune('a' + i)), Embedding: benchVector(i)} // overwritten each time: the space stays small
@@ -88,15 +88,17 @@ func newSender(b *testing.B, s *Server, h *http.Client) *sender {
 	return &sender{b: b, flow: flow, frame: frame}
 }
 
+func (s *sender) items() uint64 { return uint64(len(s.frame)) }
+
 func (s *sender) send() {
-	require.NoError(s.b, s.flow.Send(observeFrame(s.sent*benchItems+1, s.frame...)))
+	require.NoError(s.b, s.flow.Send(observeFrame(s.sent*s.items()+1, s.frame...)))
 	s.sent++
 	s.wait(s.sent - min(s.sent, benchAhead))
 }
 
 // wait waits until so many frames are acked.
 func (s *sender) wait(frames uint64) {
-	for s.acked < frames*benchItems {
+	for s.acked < frames*s.items() {
 		m, err := s.flow.Receive()
 		require.NoError(s.b, err)
 		require.Nil(s.b, m.GetNack())
@@ -106,7 +108,7 @@ func (s *sender) wait(frames uint64) {
 
 func stream(b *testing.B, s *Server, h *http.Client) {
 	b.Helper()
-	sender := newSender(b, s, h)
+	sender := newSender(b, s, h, faces())
 	measured(b, sender.send)
 	b.ReportMetric(float64(benchItems*b.N)/b.Elapsed().Seconds(), "observations/s")
 }
@@ -167,7 +169,7 @@ func BenchmarkTelemetryCost(b *testing.B) {
 		name string
 		turn func(*testing.B, *Server, *http.Client) func()
 	}{{"stream", func(b *testing.B, s *Server, h *http.Client) func() {
-		sender := newSender(b, s, h)
+		sender := newSender(b, s, h, faces())
 		return func() {
 			for range 2 * benchAhead {
 				sender.send()

@@ -92,6 +92,7 @@ func TestMetricsSayWhatIsGoingOn(t *testing.T) {
 	assert.Equal(t, 1.0, value(t, got, "engram_recall_duration_seconds", "success"))
 	assert.Equal(t, 1.0, value(t, got, "engram_recall_duration_seconds", "refused"), "of a space that is not there")
 	assert.Equal(t, 4096.0, value(t, got, "engram_edge_window_items", "index"))
+	assert.Positive(t, value(t, got, "engram_worker_busy_seconds_total", "coalesce"))
 	assert.Equal(t, 7.0, value(t, got, "engram_stage_items_total", "decode"))
 	assert.Positive(t, value(t, got, "engram_stage_duration_seconds", "decode"))
 	assert.Equal(t, 1.0, value(t, got, "rpc_server_call_duration_seconds", "engram.v1.MemoryService/Observe"))

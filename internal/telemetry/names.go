@@ -17,6 +17,12 @@ const (
 	EdgeBytes       = "engram.edge.bytes"        // gauge, By: their weight
 	EdgeWindowItems = "engram.edge.window.items" // gauge: the most items that may queue there
 	EdgeWindowBytes = "engram.edge.window.bytes" // gauge, By: the most weight
+	EdgeKeys        = "engram.edge.keys"         // gauge: spaces of which something is queued there or run
+	EdgeKeyItems    = "engram.edge.key.items"    // gauge: items queued of the space with the most
+
+	WorkerBusy      = "engram.worker.busy"       // counter, s: with a batch in hand
+	WorkerItems     = "engram.worker.items"      // gauge: items queued for a worker
+	WorkerTakenOver = "engram.worker.taken_over" // counter: spaces that it took over from another worker
 
 	BudgetItems      = "engram.budget.items"       // gauge: items in memory
 	BudgetBytes      = "engram.budget.bytes"       // gauge, By: their weight
@@ -41,6 +47,7 @@ const (
 const (
 	AttrStage   = attribute.Key("engram.stage")   // the node's name in the pipeline
 	AttrLane    = attribute.Key("engram.lane")    // from 0; spans only
+	AttrWorker  = attribute.Key("engram.worker")  // of a stage, from 0; metrics only
 	AttrItems   = attribute.Key("engram.items")   // in the batch, or held when flushed; spans only
 	AttrOutcome = attribute.Key("engram.outcome") // success, failure or refused: see graph.CallStatus
 	AttrReason  = attribute.Key("engram.reason")  // why a call was refused; spans only

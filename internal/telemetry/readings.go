@@ -40,6 +40,9 @@ type gauges struct {
 	budgetItems, budgetBytes, budgetLimitItems, budgetLimitBytes metric.Int64ObservableGauge
 	stageItems, verdicts, committed, spansLost                   metric.Int64ObservableCounter
 	inFlight, sessions, streams, calls, answerBytes              metric.Int64ObservableGauge
+	edgeKeys, edgeKeyItems, workerItems                          metric.Int64ObservableGauge
+	workerTakenOver                                              metric.Int64ObservableCounter
+	workerBusy                                                   metric.Float64ObservableCounter
 }
 
 // Watch reports what read returns whenever metrics are read, until stop is called. read must be safe for concurrent
@@ -72,6 +75,9 @@ func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error
 		{&g.edgeBytes, EdgeBytes, "By", "Weight of the items queued in front of a stage."},
 		{&g.edgeWindowItems, EdgeWindowItems, "{item}", "The most items that may queue in front of a stage."},
 		{&g.edgeWindowBytes, EdgeWindowBytes, "By", "The most weight that may queue in front of a stage."},
+		{&g.edgeKeys, EdgeKeys, "{space}", "Spaces of which something is queued in front of a stage, or run by it."},
+		{&g.edgeKeyItems, EdgeKeyItems, "{item}", "Items queued in front of a stage of the space that has the most there."},
+		{&g.workerItems, WorkerItems, "{item}", "Items queued for a worker of a stage."},
 		{&g.budgetItems, BudgetItems, "{item}", "Items in memory on their way to being durable and findable."},
 		{&g.budgetBytes, BudgetBytes, "By", "Weight of the items in memory."},
 		{&g.budgetLimitItems, BudgetLimitItems, "{item}", "The most items that may be in memory."},
@@ -94,9 +100,15 @@ func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error
 	g.committed, err = meter.Int64ObservableCounter(Committed, metric.WithUnit("{op}"),
 		metric.WithDescription("Ops in the journal, over all starts of the server."))
 	errs = append(errs, err)
+	g.workerTakenOver, err = meter.Int64ObservableCounter(WorkerTakenOver, metric.WithUnit("{space}"),
+		metric.WithDescription("Spaces that a worker took over from another, with all that was queued of them."))
+	errs = append(errs, err)
+	g.workerBusy, err = meter.Float64ObservableCounter(WorkerBusy, metric.WithUnit("s"),
+		metric.WithDescription("Time that a worker of a stage had a batch in hand, waits for room behind it included."))
+	errs = append(errs, err)
 	g.spansLost, err = meter.Int64ObservableCounter(SpansLost, metric.WithUnit("{span}"),
 		metric.WithDescription("Spans that were kept and did not reach the collector, by the cause."))
-	return g, append(all, g.stageItems, g.verdicts, g.committed, g.spansLost), errors.Join(append(errs, err)...)
+	return g, append(all, g.stageItems, g.verdicts, g.committed, g.spansLost, g.workerTakenOver, g.workerBusy), errors.Join(append(errs, err)...)
 }
 
 func (g *gauges) observe(o metric.Observer, r Reading) {
@@ -109,6 +121,11 @@ func (g *gauges) observe(o metric.Observer, r Reading) {
 		o.ObserveInt64(g.edgeBytes, edge.Depth.Bytes, to)
 		o.ObserveInt64(g.edgeWindowItems, int64(edge.Window.Items), to)
 		o.ObserveInt64(g.edgeWindowBytes, edge.Window.Bytes, to)
+		o.ObserveInt64(g.edgeKeys, int64(edge.Keys), to)
+		o.ObserveInt64(g.edgeKeyItems, int64(edge.Deepest.Items), to)
+	}
+	for _, n := range r.Graph.Nodes {
+		g.observeWorkers(o, n)
 	}
 	o.ObserveInt64(g.budgetItems, int64(r.Graph.Budget.Items))
 	o.ObserveInt64(g.budgetBytes, r.Graph.Budget.Bytes)
@@ -117,6 +134,15 @@ func (g *gauges) observe(o metric.Observer, r Reading) {
 	observeEach(o, g.spansLost, AttrCause, r.SpansLost)
 	if r.Server != nil {
 		g.observeServer(o, r.Server)
+	}
+}
+
+func (g *gauges) observeWorkers(o metric.Observer, n graph.NodeStats) {
+	for i, d := range n.Desks {
+		of := metric.WithAttributes(AttrStage.String(n.Name), AttrWorker.Int(i))
+		o.ObserveInt64(g.workerItems, int64(d.Depth.Items), of)
+		o.ObserveInt64(g.workerTakenOver, int64(d.TakenOver), of)
+		o.ObserveFloat64(g.workerBusy, d.Busy.Seconds(), of)
 	}
 }
 
