@@ -349,7 +349,6 @@ func (s *schedule[T]) seize() []queued[T] {
 	var all []queued[T]
 	for at, l := range s.lines {
 		all = append(all, l.all()...)
-		l.ticket, l.parked = 0, false
 		if !l.running {
 			delete(s.lines, at)
 		}

@@ -312,6 +312,7 @@ func TestWorkersOfALaneShareItsFIFO(t *testing.T) {
 		q, line, _, _ := s.next(w, nil)
 		require.Nil(t, line)
 		require.Equal(t, i+1, q.batch.Items[0])
+		require.Empty(t, q.route.Key, "nor does what comes of it go on by key")
 	}
 	_, _, _, took := s.next(other, nil)
 	require.Equal(t, tookNone, took)

@@ -66,10 +66,10 @@ func (w *worker[In, Out]) step() bool {
 }
 
 func (w *worker[In, Out]) process(next queued[In]) {
-	stop := w.seat.working.start(w.n.host.engine.now)
-	defer stop()
+	w.seat.working.change(+1, -w.n.host.engine.now())
 	w.c.route = next.route.onward()
 	_ = w.n.process(w.lanes[w.c.route.Lane], w.c, next.batch, next.weight) // its items have been settled with it
+	w.seat.working.change(-1, w.n.host.engine.now())
 	w.fresh = true
 }
 

@@ -177,6 +177,78 @@ func TestNoWorkerIsIdleBesideAHotSpace(t *testing.T) {
 	}
 }
 
+// TestAHotKeyLeavesRoomForOthers: its batches wait in front of both stages, and another key's pass at once.
+func TestAHotKeyLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSpaceload(t, 2, 8*loadItems, func(stage string) {
+			if stage == "second" {
+				time.Sleep(time.Second)
+			}
+		})
+		for range 20 {
+			_, err := offer(l.engine, 0, loadItems)
+			require.NoError(t, err)
+		}
+		time.Sleep(2500 * time.Millisecond)
+		first := node(l.engine.Stats(), "first")
+		require.Positive(t, first.Blocked)
+		require.Equal(t, "second", first.BlockedOn)
+		other, err := offer(l.engine, 1, loadItems)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, loadItems, other.Settled())
+		drain(t, l.engine)
+	})
+}
+
+// urgently sends the words of key 0 by sender a, those of key 1 by sender b and as urgent, all by one key of the graph.
+type urgently struct{}
+
+func (urgently) Lanes() int { return 2 }
+
+func (urgently) Process(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) error {
+	r := graph.Route{Key: "k", Sender: "a"}
+	if in.Items[0].key == 1 {
+		r.Sender, r.Urgent = "b", true
+	}
+	return out.SendTo(ctx, r, in)
+}
+
+// TestAnUrgentBatchOvertakesInTheFirstQueueOnly: behind it the order of a key is what the stage made it.
+func TestAnUrgentBatchOvertakesInTheFirstQueueOnly(t *testing.T) {
+	for slow, want := range map[string][]int{"first": {0, 1, 0}, "second": {0, 0, 1}} {
+		t.Run(slow, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got []int
+				r := toys(func(_ context.Context, in *graph.Batch[word]) error {
+					got = append(got, in.Items[0].key)
+					return nil
+				})
+				addStage(r, "urgently", graph.Traits{Fused: true, Partitions: true}, func(graph.Deps) graph.Stage[word, word] { return urgently{} })
+				for _, name := range []string{"first", "second"} {
+					addStage(r, name, graph.Traits{}, func(graph.Deps) graph.Stage[word, word] {
+						return each[word, word](func(ctx context.Context, in *graph.Batch[word], out graph.Port[word]) error {
+							if name == slow {
+								time.Sleep(time.Second)
+							}
+							return out.Send(ctx, in)
+						})
+					})
+				}
+				e := start(t, line("charge", "urgently", "first", "second"), r, graph.Options{})
+				for _, key := range []int{0, 0, 1} {
+					_, err := offer(e, key, 1)
+					require.NoError(t, err)
+					synctest.Wait()
+				}
+				drain(t, e)
+				require.Equal(t, want, got)
+			})
+		})
+	}
+}
+
 // TestADrainAppliesAllThatIsQueued: ten thousand batches wait when it begins.
 func TestADrainAppliesAllThatIsQueued(t *testing.T) {
 	const queued = 10_000
