@@ -26,7 +26,7 @@ func Register(r *graph.Registry) {
 	})
 }
 
-// Stage applies durable ops. Process runs on one goroutine a lane; a space stays on its lane.
+// Stage applies durable ops. Process runs for one batch of a space at a time, whichever worker has the space.
 type Stage struct {
 	config  Config
 	logger  *slog.Logger

@@ -24,7 +24,7 @@ func Register(r *graph.Registry) {
 	})
 }
 
-// Stage is the journal in a pipeline: Store's shell. Process may run on several lanes at once; the store orders them.
+// Stage is the journal in a pipeline: Store's shell. Process may run for several spaces at once; the store orders them.
 type Stage struct {
 	config Config
 	dir    *graph.Handle[DataDir]
