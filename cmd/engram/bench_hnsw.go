@@ -42,7 +42,8 @@ func newBenchHNSWCommand(env *environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&c.K, "k", memory.DefaultLimit, "hits of a query")
 	flags.IntVar(&c.M, "m", 16, "neighbours of a node above level 0, which has twice as many")
-	flags.IntVar(&c.Build, "ef-construction", 100, "how many a new node's neighbours are chosen of")
+	flags.IntVar(&c.Build, "ef-construction", 100, "how many a new node's neighbours are chosen of, to begin with")
+	flags.BoolVar(&c.Fixed, "fixed", false, "go back to --ef-construction before each batch, rather than let the builder adapt it")
 	flags.IntSliceVar(&c.Search, "ef", []int{32, 64, 128, 256}, "how many of the nearest a search goes on from; at least what is compared by vectors, 2k+12")
 	flags.IntSliceVar(&c.Batches, "batches", []int{1, 100, 1000}, "sizes of batches")
 	flags.IntVar(&c.Workers, "workers", runtime.GOMAXPROCS(0), "how many insert a batch")
@@ -75,7 +76,7 @@ func printBenchHNSW(w io.Writer, r *indexbench.HNSWReport) {
 	var builds, searches [][]string
 	for _, b := range r.Builds {
 		builds = append(builds, []string{
-			strconv.Itoa(b.Batch), fmt.Sprintf("%.0f", b.PerSecond), fmt.Sprintf("%.1f", b.CPU), fmt.Sprintf("%.0f", b.Bytes),
+			strconv.Itoa(b.Batch), fmt.Sprintf("%.0f", b.PerSecond), fmt.Sprintf("%.1f", b.CPU), fmt.Sprintf("%.0f", b.Bytes), strconv.Itoa(b.Ef),
 		})
 		for _, s := range b.Searches {
 			searches = append(searches, []string{
@@ -84,7 +85,7 @@ func printBenchHNSW(w io.Writer, r *indexbench.HNSWReport) {
 			})
 		}
 	}
-	table(w, []string{"BATCH", "INSERTS/S", "CPU µs", "BYTES A VECTOR"}, builds)
+	table(w, []string{"BATCH", "INSERTS/S", "CPU µs", "BYTES A VECTOR", "EF AT THE END"}, builds)
 	fmt.Fprintln(w)
 	table(w, []string{"BATCH", "EF", fmt.Sprintf("RECALL@%d", r.K), "BY CODES", "COMPARED", "P50 µs", "P99 µs", "QUERIES"}, searches)
 }

@@ -14,7 +14,7 @@ def rows(path):
             ]
         return
     for b in report["builds"]:
-        yield f"engram {report['machine']['kernels']}", report["ef_construction"], b["batch"], report["workers"], b["inserts_per_second"], (
+        yield f"engram {report['machine']['kernels']}", b["ef_construction_at_the_end"], b["batch"], report["workers"], b["inserts_per_second"], (
             b["cpu_us"] + report["encode_cpu_us"]
         ), b["bytes_a_vector"], [
             (s["ef"], s["right"], s["latency"]["p50_us"], s["latency"]["p99_us"]) for s in b["searches"]

@@ -18,7 +18,8 @@ type HNSWConfig struct {
 	Data
 	K       int
 	M       int   // entries of a list above level 0, which has twice as many, as in the paper
-	Build   int   // efConstruction
+	Build   int   // efConstruction, to begin with: the builder adapts it
+	Fixed   bool  // it is set to Build before each batch
 	Search  []int // ef of searches
 	Batches []int // sizes: a graph is built of each
 	Workers int   // that a batch is inserted by; a search has one
@@ -44,6 +45,7 @@ type Built struct {
 	PerSecond float64 `json:"inserts_per_second"`
 	CPU       float64 `json:"cpu_us"` // an insert, EncodeCPU left out
 	Bytes     float64 `json:"bytes_a_vector"`
+	Ef        int     `json:"ef_construction_at_the_end"`
 
 	Searches []Swept `json:"searches"`
 }
@@ -125,13 +127,16 @@ func (c *HNSWConfig) build(ctx context.Context, from *coded, scorer *vectors.Sco
 	n := len(from.items)
 	start, cpu := time.Now(), cpuTime()
 	for i := 0; i < n; i += batch {
+		if c.Fixed {
+			builder.SetEf(c.Build)
+		}
 		if _, err := builder.Insert(ctx, from.items[i:min(i+batch, n)], c.Workers); err != nil {
 			return nil, err
 		}
 	}
 	b := &Built{
 		Batch: batch, PerSecond: float64(n) / time.Since(start).Seconds(), CPU: micros(cpuTime()-cpu) / float64(n),
-		Bytes: float64(g.Bytes()) / float64(n),
+		Bytes: float64(g.Bytes()) / float64(n), Ef: builder.Ef(),
 	}
 	for _, ef := range c.Search {
 		c.Say("searching")
