@@ -46,6 +46,8 @@ type Space struct {
 	CreatedAt time.Time
 	Memories  uint64 // how many it holds
 	Version   uint64 // the last committed one; every observation and forget takes the next
+	// GraphedVersion is up to where its graph is searched; what is above is scanned. 0: all is, as in small spaces.
+	GraphedVersion uint64
 }
 
 // CreateSpace makes a space before its first write, to choose its metric. It is no error if the space exists with the
@@ -89,7 +91,7 @@ func (c *Client) DeleteSpace(ctx context.Context, name string) error {
 func decodeSpace(s *engramv1.Space) Space {
 	out := Space{
 		Name: s.GetName(), Dimension: int(s.GetDimension()), Metric: Metric(s.GetMetric()), Embedder: s.GetEmbedder(),
-		Memories: s.GetMemories(), Version: s.GetCommittedVersion(),
+		Memories: s.GetMemories(), Version: s.GetCommittedVersion(), GraphedVersion: s.GetGraphedVersion(),
 	}
 	if t := s.GetCreatedAt(); t != nil {
 		out.CreatedAt = t.AsTime()

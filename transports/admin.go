@@ -117,5 +117,6 @@ func (s *Server) spaceToWire(space memory.Space) *engramv1.Space {
 	return &engramv1.Space{
 		Name: space.Name, Dimension: uint32(space.Dimension), Metric: engramv1.Metric(space.Metric), Embedder: space.Embedder,
 		CreatedAt: timeToWire(space.CreatedAt), Memories: alive, CommittedVersion: uint64(at),
+		GraphedVersion: uint64(min(s.Index.Get().Graphed(space.Name), at)),
 	}
 }

@@ -299,6 +299,7 @@ func (x *index) WaitPublished(_ context.Context, _ string, v memory.Version) err
 
 func (x *index) Memories(string) (uint64, memory.Version) { return 3, x.Published("") }
 func (x *index) Published(string) memory.Version          { return 5 }
+func (x *index) Graphed(string) memory.Version            { return 6 } // it has gone on meanwhile
 
 // gauge reports a pressure that a test sets.
 type gauge struct {

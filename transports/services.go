@@ -46,6 +46,8 @@ type Index interface {
 	WaitPublished(ctx context.Context, space string, version memory.Version) error
 	Memories(space string) (alive uint64, at memory.Version)
 	Published(space string) memory.Version
+	// Graphed returns the version up to which a space's graph is searched; 0: it has none.
+	Graphed(space string) memory.Version
 }
 
 // Admission tells how full the process is. Safe for concurrent use.

@@ -77,6 +77,7 @@ type spaceJSON struct {
 	Embedder  string    `json:"embedder"` // empty: vectors come from clients
 	Memories  uint64    `json:"memories"`
 	Version   uint64    `json:"version"`
+	Graphed   uint64    `json:"graphed_version"` // up to it the space's graph is searched; 0: it has none
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -89,7 +90,8 @@ func listSpaces(ctx context.Context, env *environment) error {
 		r := spacesReport{Spaces: []spaceJSON{}}
 		for _, s := range spaces {
 			r.Spaces = append(r.Spaces, spaceJSON{
-				Name: s.Name, Dimension: s.Dimension, Metric: s.Metric.String(), Embedder: s.Embedder, Memories: s.Memories, Version: s.Version, CreatedAt: s.CreatedAt,
+				Name: s.Name, Dimension: s.Dimension, Metric: s.Metric.String(), Embedder: s.Embedder, Memories: s.Memories, Version: s.Version,
+				Graphed: s.GraphedVersion, CreatedAt: s.CreatedAt,
 			})
 		}
 		return env.printer().print(r, func(w io.Writer) { r.write(w) })
@@ -105,8 +107,9 @@ func (r *spacesReport) write(w io.Writer) {
 	for i, s := range r.Spaces {
 		rows[i] = []string{
 			s.Name, strconv.Itoa(s.Dimension), s.Metric, cmp.Or(s.Embedder, "-"), strconv.FormatUint(s.Memories, 10), strconv.FormatUint(s.Version, 10),
+			strconv.FormatUint(s.Graphed, 10),
 			s.CreatedAt.UTC().Format(time.RFC3339),
 		}
 	}
-	table(w, []string{"SPACE", "DIMENSION", "METRIC", "EMBEDDER", "MEMORIES", "VERSION", "CREATED"}, rows)
+	table(w, []string{"SPACE", "DIMENSION", "METRIC", "EMBEDDER", "MEMORIES", "VERSION", "GRAPHED", "CREATED"}, rows)
 }

@@ -16,7 +16,7 @@ import (
 func (sv *server) recall(ctx context.Context, space string, q memory.Query) (memory.Result, error) {
 	stay := sv.enter(space)
 	defer stay.leave()
-	v, err := sv.view(space)
+	v, err := sv.viewOf(stay.space, space)
 	if err != nil {
 		return memory.Result{}, err
 	}
@@ -155,8 +155,7 @@ func (s *search) nearest(ctx context.Context) (err error) {
 	walked, compared := s.v.merged.walk(&s.covered, s.q.Vector, s.v.version, k, max(s.v.merged.ef(&s.covered, k), s.q.Ef))
 	s.scanned += compared
 	for _, c := range walked {
-		// What is being taken over may be found in both.
-		if !slices.ContainsFunc(s.candidates, func(f fresh.Candidate) bool { return f.Slot == c.Slot }) {
+		if c.Slot < s.covered.through { // or it is being taken over, and the scan has it
 			s.candidates = append(s.candidates, c)
 		}
 	}

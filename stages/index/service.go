@@ -176,6 +176,14 @@ func (s *Service) Published(space string) memory.Version {
 	return 0
 }
 
+// Graphed returns the version up to which a space's graph is searched; 0 when it has none, or does not exist.
+func (s *Service) Graphed(space string) memory.Version {
+	if v := s.published(space); v != nil && v.merged != nil {
+		return min(v.merged.coverage.Load().version, v.version)
+	}
+	return 0
+}
+
 func (s *Service) published(space string) *view {
 	if sv := s.opened.Load(); sv != nil {
 		if sp := sv.index.space(space); sp != nil {
@@ -186,9 +194,12 @@ func (s *Service) published(space string) *view {
 }
 
 // view returns what is published of a space; it may be empty.
-func (sv *server) view(space string) (*view, error) {
+func (sv *server) view(name string) (*view, error) { return sv.viewOf(sv.index.space(name), name) }
+
+// viewOf is view of a space that has been looked up; nil: no op has reached it yet.
+func (sv *server) viewOf(sp *space, name string) (*view, error) {
 	var v *view
-	if sp := sv.index.space(space); sp != nil {
+	if sp != nil {
 		v = sp.view.Load()
 	}
 	switch {
@@ -197,7 +208,7 @@ func (sv *server) view(space string) (*view, error) {
 	case v != nil && v.version > 0:
 		return v, nil
 	}
-	if _, ok := sv.index.journal.Space(space); !ok {
+	if _, ok := sv.index.journal.Space(name); !ok {
 		return nil, memory.NoSpace()
 	}
 	return &view{}, nil

@@ -323,7 +323,7 @@ func (s *Searcher) Search(g *Graph, q Query) (found []Found, compared int) {
 	ef := max(q.Ef, q.K)
 	begins := s.walker.approach(e)
 	for nodes := s.graph.Len(); ; ef *= 4 {
-		if ef >= nodes/exactShare && ef > q.Ef {
+		if dearer(ef, nodes) {
 			return s.all(q), nodes
 		}
 		s.walker.walk(0, ef, begins)
@@ -335,8 +335,9 @@ func (s *Searcher) Search(g *Graph, q Query) (found []Found, compared int) {
 	}
 }
 
-// exactShare is the part of a graph from which on a pool costs more than to compare all.
-const exactShare = 16
+// dearer reports whether a walk with an ef takes longer than to compare all nodes. In nanoseconds, some 200 for each that it keeps
+// of what it comes by, and the more of the pool is moved for each; beside some 30 a node.
+func dearer(ef, nodes int) bool { return 200*ef+ef*ef > 30*nodes }
 
 // Exact is Search by comparing all.
 func (s *Searcher) Exact(g *Graph, q Query) (found []Found, compared int) {
