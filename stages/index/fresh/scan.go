@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/sourcegraph/conc"
+	"github.com/sourcegraph/conc/panics"
 
 	"github.com/engram-stream/engram/internal/simd"
 	"github.com/engram-stream/engram/stages/index/quant"
@@ -158,18 +158,44 @@ func (s *scan) approximate(b *block, offset int) float32 {
 	return s.tier.metric.approximate(s.query, codes, b.factors[offset])
 }
 
-// run scans with all the workers and joins them, on a panic too.
+// run scans with all the workers: the first on the caller's goroutine, the others on their own. They share the strides, so one
+// that no processor has come to by the time that all are taken is not waited for. A panic of any is the caller's.
 func (s *scan) run(workers []worker) {
-	if len(workers) == 1 {
-		workers[0].run(s)
-		return
+	helpers := make([]helper, len(workers)-1)
+	for i := range helpers {
+		h, w := &helpers[i], &workers[i+1]
+		h.ended = make(chan struct{})
+		go func() {
+			if h.state.CompareAndSwap(helperIdle, helperStarted) {
+				defer close(h.ended)
+				h.catcher.Try(func() { w.run(s) })
+			}
+		}()
 	}
-	var group conc.WaitGroup
-	for i := range workers {
-		group.Go(func() { workers[i].run(s) })
+	var own panics.Catcher
+	own.Try(func() { workers[0].run(s) })
+	for i := range helpers {
+		if h := &helpers[i]; !h.state.CompareAndSwap(helperIdle, helperNotNeeded) {
+			<-h.ended
+			h.catcher.Repanic()
+		}
 	}
-	group.Wait()
+	own.Repanic()
 }
+
+// helper is a goroutine that is lent to a scan.
+type helper struct {
+	state   atomic.Uint32
+	ended   chan struct{} // closed when one that has started is done
+	catcher panics.Catcher
+}
+
+// The states of a helper.
+const (
+	helperIdle = iota
+	helperStarted
+	helperNotNeeded
+)
 
 // worthwhile returns how many goroutines the work feeds.
 func (s *scan) worthwhile() int {
