@@ -8,7 +8,7 @@ import (
 const (
 	// regionBlocks of the largest blocks share arrays outside the Go heap, so that what huge pages round up is a few percent.
 	// They go back to the system when the last of the blocks is released.
-	regionBlocks = 16
+	regionBlocks = 4
 	// leastOffHeap is how many bytes of codes a block has at least for that: what is rounded up stays below what is held.
 	leastOffHeap = 1 << 20
 )

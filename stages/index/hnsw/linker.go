@@ -11,8 +11,9 @@ import (
 type linker struct {
 	builder *Builder
 	walker
-	scratch quant.Scratch
-	kept    []uint64 // the pool, while a sample is taken
+	scratch          quant.Scratch
+	kept             []uint64 // the pool, while a sample is taken
+	list, candidates []Found  // while a list is mended
 
 	last    []uint32 // what the item before was linked with at level 0: good places to begin
 	chosen  []Found

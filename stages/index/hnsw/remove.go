@@ -111,57 +111,70 @@ func (r *removal) mendAll(l *linker, n Node) {
 	}
 }
 
-// mend chooses a list anew among what stays of it and of the lists of those that go. The lists of others may be changing: they
-// are not looked at.
+// mend gives a list, in the places of what goes, some of what that listed: what is spread around the node beside all that stays,
+// and then the nearest. What stays is not chosen anew: a list grows dense by what has come later, which no choice among its own
+// would bring back. The lists of others may be changing: they are not looked at.
 func (r *removal) mend(l *linker, n Node, level int) {
 	list, distances := r.st.list(n, level), r.st.listDistances(n, level)
-	var kept, candidates []Found
+	stays := l.list[:0]
+	var flags []bool
 	seen := map[Node]bool{n: true}
 	var more []uint32
+	before := 0
 	for i, e := range list {
-		other := Node(e & mask)
-		switch {
-		case e == none:
-			continue
-		case r.gone[other]:
-			for _, e := range r.st.list(other, level) {
-				if e != none && !r.gone[e&mask] {
-					more = append(more, e&mask)
-				}
-			}
-		case e&held != 0:
-			kept = append(kept, Found{Node: other, Distance: distances[i]})
-		default:
-			candidates = append(candidates, Found{Node: other, Distance: distances[i]})
+		if e == none {
+			break
 		}
+		before++
+		other := Node(e & mask)
 		seen[other] = true
+		if !r.gone[other] {
+			stays, flags = append(stays, Found{Node: other, Distance: distances[i]}), append(flags, e&held != 0)
+			continue
+		}
+		for _, e := range r.st.list(other, level) {
+			if e != none && !r.gone[e&mask] {
+				more = append(more, e&mask)
+			}
+		}
 	}
 	more = slices.DeleteFunc(more, func(other uint32) bool {
 		twice := seen[Node(other)]
 		seen[Node(other)] = true
 		return twice
 	})
-	if len(l.near) < len(more) {
-		l.near = make([]float32, 2*len(more))
-	}
-	l.between(l.near[:len(more)], n, more)
-	for i, other := range more {
-		candidates = append(candidates, Found{Node: Node(other), Distance: l.near[i]})
-	}
-	slices.SortFunc(candidates, compareFound)
-	r.rewrite(l, n, level, kept, candidates)
-}
-
-// rewrite stores a list: what the tree keeps there, and of the candidates those that are spread around the node.
-func (r *removal) rewrite(l *linker, n Node, level int, kept, candidates []Found) {
-	list := r.st.list(n, level)
-	l.chosen = l.pick(append(l.chosen[:0], kept...), n, candidates, len(list))
+	l.list = stays
+	l.chosen = r.replace(l, n, stays, more, before)
 	for i, c := range l.chosen {
-		l.set(n, level, i, uint32(c.Node), i < len(kept), c.Distance)
+		l.set(n, level, i, uint32(c.Node), i < len(flags) && flags[i], c.Distance)
 	}
 	for i := len(l.chosen); i < len(list); i++ {
 		atomic.StoreUint32(&list[i], none)
 	}
+}
+
+// replace returns what stays and some more, so that there are as many as before.
+func (r *removal) replace(l *linker, n Node, stays []Found, more []uint32, before int) []Found {
+	if len(l.near) < len(more) {
+		l.near = make([]float32, 2*len(more))
+	}
+	l.between(l.near[:len(more)], n, more)
+	candidates := l.candidates[:0]
+	for i, other := range more {
+		candidates = append(candidates, Found{Node: Node(other), Distance: l.near[i]})
+	}
+	l.candidates = candidates
+	slices.SortFunc(candidates, compareFound)
+	chosen := l.pick(append(l.chosen[:0], stays...), n, candidates, before)
+	for _, c := range candidates {
+		if len(chosen) == before {
+			break
+		}
+		if !slices.ContainsFunc(chosen[len(stays):], func(f Found) bool { return f.Node == c.Node }) {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen
 }
 
 // crown makes the highest of what is left the entry, the first where there are several.
