@@ -57,7 +57,7 @@ func (m *merger) stop() {
 // offer tells of a space that has published something. Anyone may call it.
 func (m *merger) offer(sp *space) {
 	g := sp.view.Load().merged
-	if g == nil || !g.worthwhile(m.limits) || sp.due.Swap(true) {
+	if g == nil || sp.dropped.Load() || !g.worthwhile(m.limits) || sp.due.Swap(true) {
 		return
 	}
 	m.mu.Lock()
@@ -123,6 +123,7 @@ func (m *merger) requeue(sp *space) {
 
 // step merges one batch of a space.
 func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
+	defer m.tell()
 	v := sp.view.Load()
 	if v.merged == nil || v.merged.failed.Load() || sp.dropped.Load() {
 		return false, false
@@ -136,19 +137,23 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 		v.merged.failed.Store(true)
 		more, later = false, false
 	}
-	if ch := m.progress.Swap(nil); ch != nil {
-		close(*ch)
-	}
 	return more, later
 }
 
-// room returns once the space's graph is not too far behind for n more vectors, or nothing is going to be merged. The space's
+// tell wakes the owners that wait for room: to look again.
+func (m *merger) tell() {
+	if ch := m.progress.Swap(nil); ch != nil {
+		close(*ch)
+	}
+}
+
+// room returns once the space's graph is not too far behind for n more vectors, or nothing of it is going to be merged. The space's
 // owner calls it.
 func (m *merger) room(ctx context.Context, sp *space, n int) error {
 	for {
 		moved := m.moved()
 		g := sp.w.merged
-		if g == nil || g.pending()+n <= m.freshMost || !g.worthwhile(m.limits) {
+		if g == nil || sp.dropped.Load() || g.pending()+n <= m.freshMost || !g.worthwhile(m.limits) {
 			return nil
 		}
 		m.offer(sp)
