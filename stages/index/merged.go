@@ -135,6 +135,9 @@ func (m *merged) step(ctx context.Context, published memory.Version, limits merg
 	if err != nil {
 		return false, false, err
 	}
+	if next.through == c.through { // its owner is not done with what comes next
+		return false, true, nil
+	}
 	m.coverage.Store(next)
 	return true, true, nil
 }
@@ -175,8 +178,11 @@ func (m *merged) insert(ctx context.Context, c *coverage, published memory.Versi
 		}
 		r := m.tier.Record(next.through)
 		next.version = memory.Version(r.Birth)
-		if r.Death != 0 && memory.Version(r.Death) <= m.seen.version {
-			continue
+		if r.Death != 0 {
+			if memory.Version(r.Death) <= m.seen.version {
+				continue
+			}
+			m.swept.Add(-1) // a search for dead nodes may have counted it, and has not found it
 		}
 		code, factors := m.tier.Code(next.through)
 		items = append(items, hnsw.Item{Slot: uint32(next.through), Code: code, Factors: factors})

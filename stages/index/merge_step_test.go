@@ -1,0 +1,62 @@
+package index
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index/epoch"
+	"github.com/engram-stream/engram/stages/index/fresh"
+)
+
+func mergedOf(t *testing.T, n int) (*merged, *epoch.Epochs) {
+	t.Helper()
+	tier, epochs := fresh.New(graphDimension, fresh.L2), &epoch.Epochs{}
+	for i, v := range vectors(1, n) {
+		tier.Prepare(fresh.Entry{Vector: v, Birth: uint64(i + 1)})
+	}
+	tier.Commit()
+	return newMerged(tier, epochs), epochs
+}
+
+// TestWhatIsNotPublishedIsWaitedFor: while an owner is busy with a large change, the merger is not.
+func TestWhatIsNotPublishedIsWaitedFor(t *testing.T) {
+	m, _ := mergedOf(t, 3000)
+	limits := graphed.limits()
+	for published := range memory.Version(2) {
+		for range 3 {
+			more, later, err := m.step(t.Context(), published*1000, limits)
+			require.NoError(t, err)
+			if int(m.coverage.Load().through) == int(published)*1000 && more {
+				more, later, err = m.step(t.Context(), published*1000, limits)
+				require.NoError(t, err)
+			}
+			require.False(t, more)
+			require.True(t, later)
+		}
+	}
+}
+
+// TestWhatDiesBeforeItIsMergedLeaves: also when a reader had it inserted nevertheless, and dead nodes were searched for before.
+func TestWhatDiesBeforeItIsMergedLeaves(t *testing.T) {
+	m, epochs := mergedOf(t, 3000)
+	for slot := range fresh.Slot(2900) {
+		m.tier.Kill(slot, 3001)
+		m.killed.Add(1)
+	}
+	reader := epochs.Enter()
+	limits := graphed.limits()
+	for range 20 {
+		_, _, err := m.step(t.Context(), 3001, limits)
+		require.NoError(t, err)
+	}
+	require.Greater(t, m.coverage.Load().graph.Len(), 2000)
+	epochs.Leave(reader)
+	for range 20 {
+		_, _, err := m.step(t.Context(), 3001, limits)
+		require.NoError(t, err)
+	}
+	require.Less(t, m.coverage.Load().graph.Len(), 500)
+	require.False(t, m.worthwhile(limits))
+}
