@@ -188,7 +188,7 @@ func (w *walker) walk(level, ef int, from []uint32) {
 			}
 			taken++
 			w.pool[at] = entry | 1
-			w.collect(w.st.list(Node(uint32(entry)>>1), level))
+			w.collect(w.list(Node(uint32(entry)>>1), level))
 		}
 		if taken == 0 {
 			return
@@ -198,6 +198,14 @@ func (w *walker) walk(level, ef int, from []uint32) {
 			next = min(next, w.look(ef))
 		}
 	}
+}
+
+// list is a node's, or empty where it lies beyond the storage: of a node that has come since that was looked up.
+func (w *walker) list(n Node, level int) []uint32 {
+	if level > 0 && (int(w.st.first[n])+level)*(w.st.degree/2) > len(w.st.upper) {
+		return nil
+	}
+	return w.st.list(n, level)
 }
 
 // collect takes the nodes of a list that have not been seen. Those beyond the storage have come since it was looked up.
@@ -229,7 +237,7 @@ func (w *walker) descend(e entry, level int) uint32 {
 		for moved := true; moved; {
 			moved = false
 			w.nodes = w.nodes[:0]
-			entries(w.st.list(Node(at), l), func(_ int, n Node) bool {
+			entries(w.list(Node(at), l), func(_ int, n Node) bool {
 				if uint32(n) < w.st.limit {
 					w.nodes = append(w.nodes, uint32(n))
 				}
@@ -391,6 +399,7 @@ func (s *Searcher) all(q Query) []Found {
 		best = best[:min(n, len(best))]
 	}
 	const step = 256
+	var slots [step]uint32 // as they were when they were asked for: a node may be going
 	w.nodes = w.nodes[:0]
 	flush := func() {
 		if len(w.near) < step {
@@ -398,7 +407,7 @@ func (s *Searcher) all(q Query) []Found {
 		}
 		w.exact(w.near[:len(w.nodes)], w.nodes)
 		for i, n := range w.nodes {
-			best = append(best, Found{Distance: w.near[i], Node: Node(n), Slot: atomic.LoadUint32(&w.st.slots[n])})
+			best = append(best, Found{Distance: w.near[i], Node: Node(n), Slot: slots[i]})
 			if len(best) == cap(best) {
 				keep(q.K)
 			}
@@ -407,6 +416,7 @@ func (s *Searcher) all(q Query) []Found {
 	}
 	for n := range min(s.graph.numbered.Load(), w.st.limit) {
 		if slot := atomic.LoadUint32(&w.st.slots[n]); slot != freeSlot && (q.Keep == nil || q.Keep(slot)) {
+			slots[len(w.nodes)] = slot
 			if w.nodes = append(w.nodes, n); len(w.nodes) == step {
 				flush()
 			}
