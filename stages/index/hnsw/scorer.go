@@ -52,6 +52,10 @@ func (s *scorer) estimates(out []float32, nodes []uint32) {
 	out = out[:len(sums)]
 	for i, sum := range sums {
 		b := s.st.besideOf(Node(nodes[i]))
+		if b.norm < 0 { // there is no estimate
+			s.exact(out[i:i+1], nodes[i:i+1])
+			continue
+		}
 		d := b.factor * (e.PerSum*float32(int32(sum)) + e.PerOne*b.ones + e.Constant)
 		if !s.inner {
 			d += e.Norm + b.norm
