@@ -141,12 +141,23 @@ func (l *linker) adopt(o orphan) {
 	if at := indexOf(l.st.list(o.node, o.level), o.parent); at >= 0 {
 		l.set(o.node, o.level, at, uint32(o.parent), false, l.st.listDistances(o.node, o.level)[at])
 	}
+	parent, ok := l.roomBeside(o, b.owed)
+	if !ok {
+		parent, ok = l.roomBeside(o, nil)
+	}
+	if !ok {
+		panic("hnsw: the tree has no room")
+	}
+	l.hold(parent, o.node, o.level)
+}
+
+// roomBeside finds the first with room, beside what is owed, on the way through the tree from an orphan's parent.
+func (l *linker) roomBeside(o orphan, owed map[place]int) (Node, bool) {
 	queue, seen := []Node{o.parent}, map[Node]bool{o.parent: true, o.node: true}
 	for ; len(queue) > 0; queue = queue[1:] {
 		n := queue[0]
-		if l.holds(n, o.level) < b.mostHeld(o.level) {
-			l.hold(n, o.node, o.level)
-			return
+		if l.holds(n, o.level)+owed[place{n, o.level}] < l.builder.mostHeld(o.level) {
+			return n, true
 		}
 		for _, e := range l.st.list(n, o.level) {
 			if e == none {
@@ -158,7 +169,7 @@ func (l *linker) adopt(o orphan) {
 			}
 		}
 	}
-	panic("hnsw: the tree has no room")
+	return 0, false
 }
 
 // hold makes two nodes list each other for good.

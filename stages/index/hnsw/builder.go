@@ -43,6 +43,7 @@ type Builder struct {
 	upperLists uint32               // lists above level 0 that there is room for and are given away
 	freeUpper  [mostLevels][]uint32 // by how many lists stand together
 	workers    []*linker
+	owed       map[place]int // parents that nodes are yet to get while others are removed; nil otherwise
 	batch      batch
 }
 
@@ -59,6 +60,12 @@ func (b *Builder) SetEf(ef int) { b.ef = max(ef, 8) }
 
 // Ef returns ef, as it is by now.
 func (b *Builder) Ef() int { return b.ef }
+
+// place is a list's.
+type place struct {
+	node  Node
+	level int
+}
 
 // batch is the items on their way into the graph, and what has been found out about each. Index i is node nodes[i].
 type batch struct {

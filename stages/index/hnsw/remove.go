@@ -36,11 +36,19 @@ func (b *Builder) Remove(nodes []Node, workers int) {
 			r.mendAll(l, Node(n))
 		}
 	})
+	b.owed = map[place]int{}
+	for _, border := range r.borders {
+		for _, n := range border.nodes[min(1, len(border.nodes)):] {
+			b.owed[place{n, border.level}]++
+		}
+	}
 	for _, border := range r.borders {
 		for i := 1; i < len(border.nodes); i++ {
+			b.owed[place{border.nodes[i], border.level}]--
 			b.linker(0).adopt(orphan{node: border.nodes[i], parent: border.nodes[i-1], level: border.level})
 		}
 	}
+	b.owed = nil
 	r.crown()
 	g.live.Add(-int64(len(r.nodes)))
 	for _, n := range r.nodes {
