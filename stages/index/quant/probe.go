@@ -75,6 +75,8 @@ func (f *Frame) PerUnit() float64 { return f.perUnit }
 func estimateBy(planes []uint64, residual []float32) simd.Estimate {
 	lower, step, sum := simd.QueryPlanes(planes, residual)
 	return simd.Estimate{
+		// Twice the inner product of the residuals is factor*(2*Σ over set bits - Σ over all) of the query's values, each
+		// lower + step*(its 4 bits); all of them as they are rounded, so that most of the rounding cancels.
 		PerSum: -4 * step, PerOne: -4 * lower,
 		Constant: float32(2 * (float64(step)*float64(sum) + float64(lower)*float64(len(residual)))),
 	}

@@ -54,13 +54,7 @@ func (s *Scheme) newQuery(r *Rotated) *Query {
 
 func (q *Query) estimate(residual []float32) {
 	q.Planes = make([]uint64, simd.Planes*len(residual)/64)
-	lower, step, sum := simd.QueryPlanes(q.Planes, residual)
-	q.Estimate = simd.Estimate{
-		// Twice the inner product of the residuals is factor*(2*Σ over set bits - Σ over all) of the query's values, each
-		// lower + step*(its 4 bits); all of them as they are rounded, so that most of the rounding cancels.
-		PerSum: -4 * step, PerOne: -4 * lower,
-		Constant: float32(2 * (float64(step)*float64(sum) + float64(lower)*float64(len(residual)))),
-	}
+	q.Estimate = estimateBy(q.Planes, residual)
 }
 
 // Dot returns the inner product with a vector, from that of the codes.
