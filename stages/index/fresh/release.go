@@ -25,11 +25,14 @@ func (t *Tier) Code(s Slot) ([]int8, quant.Int8) {
 // deaths stay. A tier without a frame keeps all. One goroutine calls it, which need not be the writer.
 //
 // Another index has the slots by then, and readers know of it. A scan that began before goes on with the codes that it has;
-// one that begins later does not look at what is released, even where its query begins earlier: a reader looks at Released
-// after its scan, and if that is beyond where its query began, it asks the other index for the slots in between.
+// one that begins later does not look at what is released, even where its query begins earlier: whoever releases waits until
+// no reader is left that knows less of the other index.
 func (t *Tier) Release(through Slot) {
 	index, _ := locate(min(through, Slot(t.end.Load())))
-	for !t.tryRelease(index) { // the tier has grown meanwhile
+	for {
+		if t.tryRelease(index) {
+			return
+		} // else the tier has grown meanwhile
 	}
 }
 
@@ -44,9 +47,6 @@ func (t *Tier) tryRelease(index int) bool {
 	}
 	return t.directory.CompareAndSwap(d, less)
 }
-
-// Released returns the slot from which on there are codes. Safe from any goroutine.
-func (t *Tier) Released() Slot { return t.directory.Load().firstCoded() }
 
 func (d *directory) firstCoded() Slot {
 	if d.released <= doublings {

@@ -255,7 +255,7 @@ func TestAScanBeginsWhereItIsTold(t *testing.T) {
 	for _, from := range froms {
 		check(from, from)
 	}
-	require.Zero(t, tier.Released())
+	require.Zero(t, released(tier))
 	for _, r := range []struct{ through, first Slot }{
 		{15, 0},
 		{16, 16},
@@ -266,7 +266,7 @@ func TestAScanBeginsWhereItIsTold(t *testing.T) {
 		{None, growingSlots + 2*largestBlock},
 	} {
 		tier.Release(r.through)
-		require.Equal(t, r.first, tier.Released(), "through %d", r.through)
+		require.Equal(t, r.first, released(tier), "through %d", r.through)
 		for _, from := range froms {
 			check(from, max(from, r.first))
 		}
@@ -276,7 +276,7 @@ func TestAScanBeginsWhereItIsTold(t *testing.T) {
 	}
 	small, _ := filled(t, L2, 4, 100)
 	small.Release(50)
-	require.Zero(t, small.Released(), "without a frame nothing is")
+	require.Zero(t, released(small), "without a frame nothing is")
 	require.Nil(t, small.Frame())
 }
 

@@ -110,7 +110,10 @@ func (t *Tier) growTo(index int) {
 	if index >= doublings+largestBlocks {
 		panic("fresh: a tier cannot number more vectors")
 	}
-	for !t.tryGrow(index) { // codes have been released meanwhile
+	for {
+		if t.tryGrow(index) {
+			return
+		} // else codes have been released meanwhile
 	}
 }
 
