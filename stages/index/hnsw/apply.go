@@ -32,8 +32,10 @@ func (b *Builder) apply(workers int) {
 			groups = append(groups, int32(i))
 		}
 	}
-	t.groups = append(groups, int32(len(t.found)))
-	b.each(workers, len(groups), func(l *linker, i int) { l.answer(t.found[t.groups[i]:t.groups[i+1]]) })
+	count := len(groups)
+	groups = append(groups, int32(len(t.found)))
+	t.groups = groups
+	b.each(workers, count, func(l *linker, i int) { l.answer(t.found[t.groups[i]:t.groups[i+1]]) })
 	for _, l := range b.workers {
 		t.orphans = append(t.orphans, l.orphans...)
 		l.orphans = l.orphans[:0]

@@ -79,7 +79,7 @@ func (l *linker) linkRun(r int) {
 	b := l.builder
 	t := &b.batch
 	l.last = l.last[:0]
-	before := uint32(none)
+	before := none
 	for place := r * run; place < min((r+1)*run, len(t.order)); place++ {
 		i := int(t.order[place])
 		l.aim(i)
@@ -115,9 +115,12 @@ func (l *linker) mates(place int) []uint32 {
 	from, to := 0, len(t.order)
 	start := t.starts[t.order[place]][0]
 	if b.graph.Len() > smallGraph {
-		for from = place; from > 0 && place-from < mateWindow && t.starts[t.order[from-1]][0] == start; from-- {
+		from, to = place, place+1
+		for from > 0 && place-from < mateWindow && t.starts[t.order[from-1]][0] == start {
+			from--
 		}
-		for to = place + 1; to < len(t.order) && to-place <= mateWindow && t.starts[t.order[to]][0] == start; to++ {
+		for to < len(t.order) && to-place <= mateWindow && t.starts[t.order[to]][0] == start {
+			to++
 		}
 	}
 	l.ids = l.ids[:0]

@@ -51,7 +51,7 @@ func (s *scorer) estimates(out []float32, nodes []uint32) {
 	e := s.probe.Estimate
 	out = out[:len(sums)]
 	for i, sum := range sums {
-		b := s.st.besideOf(Node(nodes[i]))
+		b := s.st.besideOf(Node(nodes[i])) //nolint:gosec // sums are as many as nodes
 		if b.norm < 0 { // there is no estimate
 			s.exact(out[i:i+1], nodes[i:i+1])
 			continue
@@ -63,7 +63,7 @@ func (s *scorer) estimates(out []float32, nodes []uint32) {
 		if s.lifted {
 			d += (s.lift - b.lift) * (s.lift - b.lift)
 		}
-		out[i] = d
+		out[i] = d //nolint:gosec // as above
 	}
 }
 

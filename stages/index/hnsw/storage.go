@@ -167,11 +167,3 @@ func key(distance float32) uint32 {
 	}
 	return b | held
 }
-
-// distanceOf is the distance that a key stands for.
-func distanceOf(key uint32) float32 {
-	if key&held != 0 {
-		return math.Float32frombits(key &^ held)
-	}
-	return math.Float32frombits(^key)
-}
