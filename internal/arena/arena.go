@@ -90,8 +90,8 @@ func mustBePlain(t reflect.Type) {
 	case reflect.Array:
 		mustBePlain(t.Elem())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if f := t.Field(i); f.Type.Size() > 0 {
+		for f := range t.Fields() {
+			if f.Type.Size() > 0 {
 				mustBePlain(f.Type)
 			}
 		}
