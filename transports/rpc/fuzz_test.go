@@ -87,6 +87,7 @@ func (emptyIndex) Match(context.Context, string, *memory.Forget) (uint64, error)
 func (emptyIndex) WaitPublished(context.Context, string, memory.Version) error   { return nil }
 func (emptyIndex) Memories(string) (alive uint64, at memory.Version)             { return 0, 0 }
 func (emptyIndex) Published(string) memory.Version                               { return 0 }
+func (emptyIndex) Graphed(string) memory.Version                                 { return 0 }
 
 type calm struct{}
 
