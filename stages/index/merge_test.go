@@ -192,9 +192,9 @@ func TestRecallsWhileAllIsMerged(t *testing.T) {
 		feedIDs(t, s, j, from, all[from:from+500])
 		acked.Store(int64(from + 500))
 	}
-	settled(t, s, "x")
 	done.Store(true)
 	group.Wait()
+	settled(t, s, "x")
 	assert.LessOrEqual(t, missed.Load(), asked.Load()/1000+3)
 }
 

@@ -112,7 +112,7 @@ func (l *linker) answerOne(k link, list []uint32) {
 	worst, farthest := -1, -1
 	for i, e := range list {
 		if distances[i] <= k.distance {
-			if apart[i] <= own && !k.holds {
+			if shadows(apart[i], own) && !k.holds {
 				return
 			}
 		}
@@ -122,7 +122,7 @@ func (l *linker) answerOne(k link, list []uint32) {
 		if farthest < 0 || distances[i] > distances[farthest] {
 			farthest = i
 		}
-		if distances[i] > k.distance && apart[i] <= own && (worst < 0 || distances[i] > distances[worst]) {
+		if distances[i] > k.distance && shadows(apart[i], own) && (worst < 0 || distances[i] > distances[worst]) {
 			worst = i
 		}
 	}

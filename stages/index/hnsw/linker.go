@@ -179,6 +179,10 @@ func (l *linker) pick(chosen []Found, own Node, candidates []Found, most int) []
 	return chosen
 }
 
+// shadows reports whether what is at a distance from another is to be reached by that, and not from a node at the distance own. Of
+// several that are equal to the node one is listed; but that one is as far from all others as the node is, and shadows none.
+func shadows(apart, own float32) bool { return apart < own || apart <= 0 && own <= 0 }
+
 // spread reports whether a node is farther from each of others than a distance.
 func (l *linker) spread(apart []float32, n Node, others []uint32, distance float32) bool {
 	for len(others) > 0 {
@@ -186,7 +190,7 @@ func (l *linker) spread(apart []float32, n Node, others []uint32, distance float
 		others = others[len(some):]
 		l.roughly(apart[:len(some)], n, some)
 		for _, d := range apart[:len(some)] {
-			if d <= distance {
+			if shadows(d, distance) {
 				return false
 			}
 		}

@@ -52,7 +52,7 @@ func (s *scorer) estimates(out []float32, nodes []uint32) {
 	out = out[:len(sums)]
 	for i, sum := range sums {
 		b := s.st.besideOf(Node(nodes[i])) //nolint:gosec // sums are as many as nodes
-		if b.norm < 0 { // there is no estimate
+		if b.norm < 0 {                    // there is no estimate
 			s.exact(out[i:i+1], nodes[i:i+1])
 			continue
 		}
@@ -119,7 +119,7 @@ func (s *scorer) roughly(out []float32, n Node, nodes []uint32) {
 	own := s.st.besideOf(n)
 	for i, differing := range sums {
 		b := s.st.besideOf(Node(nodes[i]))
-		d := own.norm + b.norm - 2*float32(math.Sqrt(float64(own.norm*b.norm)))*s.st.cosines[differing]
+		d := own.norm + b.norm - 2*float32(math.Sqrt(float64(own.norm)*float64(b.norm)))*s.st.cosines[differing] // of equal ones 0
 		if s.lifted {
 			d += (own.lift - b.lift) * (own.lift - b.lift)
 		}
