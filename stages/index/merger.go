@@ -57,16 +57,24 @@ func (m *merger) stop() {
 // offer tells of a space that has published something. Anyone may call it.
 func (m *merger) offer(sp *space) {
 	g := sp.view.Load().merged
-	if g == nil || sp.dropped.Load() || !g.worthwhile(m.limits) || sp.due.Swap(true) {
+	if g == nil || sp.dropped.Load() || !g.worthwhile(m.limits) || !m.enqueue(sp) {
 		return
 	}
-	m.mu.Lock()
-	m.queue = append(m.queue, sp)
-	m.mu.Unlock()
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
+}
+
+// enqueue reports whether the space was not in the queue before.
+func (m *merger) enqueue(sp *space) bool {
+	if sp.due.Swap(true) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queue = append(m.queue, sp)
+	return true
 }
 
 func (m *merger) run(ctx context.Context) {
@@ -105,20 +113,12 @@ func (m *merger) round(ctx context.Context) (more, later bool) {
 		more, later = more || spaceMore, later || spaceLater
 		sp.due.Store(false)
 		if spaceMore || spaceLater {
-			m.requeue(sp)
+			m.enqueue(sp)
 		} else {
 			m.offer(sp) // what came meanwhile found it due
 		}
 	}
 	return more, later
-}
-
-func (m *merger) requeue(sp *space) {
-	if !sp.due.Swap(true) {
-		m.mu.Lock()
-		m.queue = append(m.queue, sp)
-		m.mu.Unlock()
-	}
 }
 
 // step merges one batch of a space.

@@ -163,10 +163,7 @@ func (r *removal) mend(l *linker, n Node, level int) {
 
 // replace returns what stays and some more, so that there are as many as before.
 func (r *removal) replace(l *linker, n Node, stays []Found, more []uint32, before int) []Found {
-	if len(l.near) < len(more) {
-		l.near = make([]float32, 2*len(more))
-	}
-	l.between(l.near[:len(more)], n, more)
+	l.between(l.distances(len(more)), n, more)
 	candidates := l.candidates[:0]
 	for i, other := range more {
 		candidates = append(candidates, Found{Node: Node(other), Distance: l.near[i]})

@@ -134,6 +134,14 @@ func (w *walker) push(ef int, k uint32, node uint32) int {
 	return low
 }
 
+// distances returns room for n of them, in near.
+func (w *walker) distances(n int) []float32 {
+	if len(w.near) < n {
+		w.near = make([]float32, 2*n)
+	}
+	return w.near[:n]
+}
+
 // start begins a walk at nodes.
 func (w *walker) start(ef int, from []uint32) {
 	w.visited.clear(ef)
@@ -148,10 +156,7 @@ func (w *walker) start(ef int, from []uint32) {
 
 // look compares the nodes that were collected and puts them into the pool. It returns the first place that was filled.
 func (w *walker) look(ef int) int {
-	if len(w.near) < len(w.nodes) {
-		w.near = make([]float32, 2*len(w.nodes))
-	}
-	near := w.near[:len(w.nodes)]
+	near := w.distances(len(w.nodes))
 	w.estimates(near, w.nodes)
 	first, most := ef, uint32(math.MaxUint32)
 	if len(w.pool) == ef {
@@ -243,10 +248,7 @@ func (w *walker) descend(e entry, level int) uint32 {
 				}
 				return true
 			})
-			if len(w.near) < len(w.nodes) {
-				w.near = make([]float32, 2*len(w.nodes))
-			}
-			w.estimates(w.near[:len(w.nodes)], w.nodes)
+			w.estimates(w.distances(len(w.nodes)), w.nodes)
 			for i, n := range w.nodes {
 				if w.near[i] < best {
 					best, at, moved = w.near[i], n, true
@@ -285,10 +287,7 @@ func (w *walker) rank() []Found {
 	for _, entry := range w.pool {
 		w.nodes = append(w.nodes, uint32(entry)>>1)
 	}
-	if len(w.near) < len(w.nodes) {
-		w.near = make([]float32, 2*len(w.nodes))
-	}
-	w.exact(w.near[:len(w.nodes)], w.nodes)
+	w.exact(w.distances(len(w.nodes)), w.nodes)
 	w.found = w.found[:0]
 	for i, n := range w.nodes {
 		w.found = append(w.found, Found{Distance: w.near[i], Node: Node(n), Slot: atomic.LoadUint32(&w.st.slots[n])})
@@ -402,10 +401,7 @@ func (s *Searcher) all(q Query) []Found {
 	var slots [step]uint32 // as they were when they were asked for: a node may be going
 	w.nodes = w.nodes[:0]
 	flush := func() {
-		if len(w.near) < step {
-			w.near = make([]float32, step)
-		}
-		w.exact(w.near[:len(w.nodes)], w.nodes)
+		w.exact(w.distances(len(w.nodes)), w.nodes)
 		for i, n := range w.nodes {
 			best = append(best, Found{Distance: w.near[i], Node: Node(n), Slot: slots[i]})
 			if len(best) == cap(best) {
