@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,9 +17,9 @@ type merger struct {
 	freshMost int // vectors of a space that its graph may be behind
 	logger    *slog.Logger
 
-	wake     chan struct{}                 // of one: there is something to do
-	progress atomic.Pointer[chan struct{}] // closed when a merge has made room; nil: nobody waits
-	ended    chan struct{}                 // closed when run has returned
+	wake     chan struct{} // of one: there is something to do
+	progress bell          // rings when a merge may have made room
+	ended    chan struct{} // closed when run has returned
 	cancel   context.CancelFunc
 
 	mu    sync.Mutex
@@ -123,7 +122,7 @@ func (m *merger) round(ctx context.Context) (more, later bool) {
 
 // step merges one batch of a space.
 func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
-	defer m.tell()
+	defer m.progress.ring()
 	v := sp.view.Load()
 	if v.merged == nil || v.merged.failed.Load() || sp.dropped.Load() {
 		return false, false
@@ -140,18 +139,11 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 	return more, later
 }
 
-// tell wakes the owners that wait for room: to look again.
-func (m *merger) tell() {
-	if ch := m.progress.Swap(nil); ch != nil {
-		close(*ch)
-	}
-}
-
 // room returns once the space's graph is not too far behind for n more vectors, or nothing of it is going to be merged. The space's
 // owner calls it.
 func (m *merger) room(ctx context.Context, sp *space, n int) error {
 	for {
-		moved := m.moved()
+		moved := m.progress.next()
 		g := sp.w.merged
 		if g == nil || sp.dropped.Load() || g.pending()+n <= m.freshMost || !g.worthwhile(m.limits) {
 			return nil
@@ -163,19 +155,6 @@ func (m *merger) room(ctx context.Context, sp *space, n int) error {
 			return nil
 		case <-ctx.Done():
 			return contextFault(ctx)
-		}
-	}
-}
-
-// moved returns a channel that is closed when a merge has made room.
-func (m *merger) moved() <-chan struct{} {
-	for {
-		if ch := m.progress.Load(); ch != nil {
-			return *ch
-		}
-		ch := make(chan struct{})
-		if m.progress.CompareAndSwap(nil, &ch) {
-			return ch
 		}
 	}
 }

@@ -16,11 +16,11 @@ type space struct {
 	incarnation uint64
 
 	// atomic
-	view    atomic.Pointer[view]          // never nil; written by the owner
-	waiting atomic.Pointer[chan struct{}] // closed at the next publication; nil: nobody waits
-	dropped atomic.Bool                   // the space has been deleted: what is published here nobody finds
-	due     atomic.Bool                   // the merger has it in its queue
-	epochs  epoch.Epochs                  // of whoever looks for the nearest; entered before the view is loaded
+	view    atomic.Pointer[view] // never nil; written by the owner
+	waiting bell                 // rings at the next publication
+	dropped atomic.Bool          // the space has been deleted: what is published here nobody finds
+	due     atomic.Bool          // the merger has it in its queue
+	epochs  epoch.Epochs         // of whoever looks for the nearest; entered before the view is loaded
 
 	// the owner's: the lane that carries the space
 	w        writer
@@ -56,8 +56,7 @@ func (sp *space) drop() {
 }
 
 func (sp *space) wake() {
-	if ch := sp.waiting.Swap(nil); ch != nil {
-		close(*ch)
+	if sp.waiting.ring() {
 		sp.pause()
 	}
 }
@@ -74,7 +73,7 @@ func (sp *space) pause() {
 // this sees the new view or the publisher sees the channel. Likewise with drop.
 func (sp *space) wait(ctx context.Context, v memory.Version) error {
 	for {
-		woken := sp.wakeUp()
+		woken := sp.waiting.next()
 		sp.pause()
 		if now := sp.view.Load(); now.fault != nil {
 			return now.fault
@@ -88,18 +87,6 @@ func (sp *space) wait(ctx context.Context, v memory.Version) error {
 		case <-woken:
 		case <-ctx.Done():
 			return contextFault(ctx)
-		}
-	}
-}
-
-func (sp *space) wakeUp() <-chan struct{} {
-	for {
-		if ch := sp.waiting.Load(); ch != nil {
-			return *ch
-		}
-		ch := make(chan struct{})
-		if sp.waiting.CompareAndSwap(nil, &ch) {
-			return ch
 		}
 	}
 }
