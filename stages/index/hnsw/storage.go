@@ -98,24 +98,21 @@ func fill(entries []uint32) {
 // list returns the entries of a node at one of its levels.
 func (s *storage) list(n Node, level int) []uint32 {
 	if level == 0 {
-		at := int(n) * s.degree
-		return s.lists[at : at+s.degree : at+s.degree]
+		return part(s.lists, int(n), s.degree)
 	}
-	half := s.degree / 2
-	at := (int(s.first[n]) + level - 1) * half
-	return s.upper[at : at+half : at+half]
+	return part(s.upper, int(s.first[n])+level-1, s.degree/2)
 }
 
 // listDistances returns the distances beside list's entries. Writer only.
 func (s *storage) listDistances(n Node, level int) []float32 {
 	if level == 0 {
-		at := int(n) * s.degree
-		return s.distances[at : at+s.degree : at+s.degree]
+		return part(s.distances, int(n), s.degree)
 	}
-	half := s.degree / 2
-	at := (int(s.first[n]) + level - 1) * half
-	return s.upperDistances[at : at+half : at+half]
+	return part(s.upperDistances, int(s.first[n])+level-1, s.degree/2)
 }
+
+// part returns the i-th piece of an array of pieces of a size.
+func part[T any](all []T, i, size int) []T { return all[i*size : (i+1)*size : (i+1)*size] }
 
 // beside is what stands beside the codes of a node, in its record.
 type beside struct {
@@ -139,8 +136,7 @@ func (s *storage) bits(n Node) []uint64 {
 
 // code returns a node's int8 code.
 func (s *storage) code(n Node) []int8 {
-	at := int(n) * s.padded
-	return s.codes[at : at+s.padded : at+s.padded]
+	return part(s.codes, int(n), s.padded)
 }
 
 // factors returns what stands beside a node's int8 code.
