@@ -50,7 +50,7 @@ func TestOperatorsSeeSpacesAndEndSessions(t *testing.T) {
 	require.NoError(t, err)
 	spaces := command(t, "", "spaces", "--address", s.address)
 	require.Equal(t, 0, spaces.code, spaces.stderr)
-	assert.Regexp(t, `(?m)^SPACE +DIMENSION +METRIC +EMBEDDER +MEMORIES +VERSION +CREATED\nbirds +3 +cosine +- +1 +1 +20.*\nfaces +3 +cosine +- +1 +1 +20`, spaces.stdout)
+	assert.Regexp(t, `(?m)^SPACE +DIMENSION +METRIC +EMBEDDER +MEMORIES +VERSION +GRAPHED +CREATED\nbirds +3 +cosine +- +1 +1 +0 +20.*\nfaces +3 +cosine +- +1 +1 +0 +20`, spaces.stdout)
 	table := command(t, "", "sessions", "--address", s.address)
 	assert.Regexp(t, faces.Ticket().SessionID+` +faces +attached +1 +1 *\n`, table.stdout)
 	assert.Regexp(t, birds.Ticket().SessionID+` +birds +detached +1 +1 +in (1h0m0s|59m)`, table.stdout)
