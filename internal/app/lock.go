@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/engram-stream/engram/internal/fault"
-	"github.com/engram-stream/engram/stages/journal/log"
+	"github.com/engram-stream/engram/internal/files"
 )
 
 const (
@@ -33,7 +33,7 @@ func lockFolder(folder string) (*folderLock, error) { return lockFolderOf(vfs.De
 // lockFolderOf makes the folder through fs, of the same disk. It is made durable, since the journal syncs no folder above
 // one that it finds: what is acked would go with it when the power fails.
 func lockFolderOf(fs vfs.FS, folder string) (*folderLock, error) {
-	if err := log.MakeFolder(fs, folder, folderMode); err != nil {
+	if err := files.MakeFolder(fs, folder, folderMode); err != nil {
 		return nil, folderFault(folder, err)
 	}
 	file, err := os.OpenFile(filepath.Join(folder, lockFile), os.O_RDWR|os.O_CREATE, 0o600)

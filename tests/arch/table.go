@@ -5,6 +5,7 @@ func Layers() []Layer {
 	return []Layer{
 		{Folder: "internal/simd", Why: "kernels know numbers only, so that they can be tested against the pure ones alone"},
 		{Folder: "internal/arena", Why: "memory knows nothing of what lies in it"},
+		{Folder: "internal/files", Why: "how a file outlasts a power failure depends on nothing that is in it"},
 		{Folder: "internal/fault", Why: "everything imports fault, so it imports nothing of ours"},
 		{
 			Folder: "internal/memory", May: []string{"internal/fault"},
@@ -28,8 +29,8 @@ func Layers() []Layer {
 		stage("embed"),
 		stage("coalesce"),
 		stage("shard"),
-		stage("journal"),
-		stage("index"),
+		storing("journal"),
+		storing("index"),
 		stage("notify"),
 		{Folder: "stages/index/epoch", Why: whyIndexCore},
 		{Folder: "stages/index/hnsw", May: []string{"internal/arena", "internal/simd", "stages/index/epoch", "stages/index/quant"}, Why: whyIndexCore},
@@ -127,6 +128,13 @@ func stage(name string) Layer {
 		Kits:   kits(),
 		Why:    "a stage knows the contract and the domain; never another stage, a transport or the configuration",
 	}
+}
+
+// storing is stage of one that keeps files.
+func storing(name string) Layer {
+	l := stage(name)
+	l.May = append(l.May, "internal/files")
+	return l
 }
 
 // kits are what tests of several layers share: test kits, data, and the pure kernels as the reference answer.

@@ -40,7 +40,6 @@ const (
 	defaultMinBackoff = 100 * time.Millisecond
 	defaultMaxBackoff = 5 * time.Second
 	directoryMode     = 0o755
-	maxDepth          = 64 // folders made on the way to one
 	writeCategory     = vfs.DiskWriteCategory("engram-journal")
 )
 

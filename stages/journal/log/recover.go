@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/files"
 )
 
 // recovered is what lies in a log's folder.
@@ -31,7 +32,7 @@ func recoverSegments(o Options, visit func(Entry) error) (*recovered, error) {
 }
 
 func (r *recovered) run(o Options, visit func(Entry) error) error {
-	if err := MakeFolder(o.FS, o.Dir, directoryMode); err != nil {
+	if err := files.MakeFolder(o.FS, o.Dir, directoryMode); err != nil {
 		return storageError("make journal folder", o.Dir, err)
 	}
 	if err := r.openAll(o); err != nil {
@@ -201,7 +202,7 @@ func confirmTail(o Options, s *segment, sc *scanner) error {
 	if err := file.SyncData(); err != nil {
 		return storageError("confirm journal tail", s.path, err)
 	}
-	if err := syncFolder(o.FS, o.Dir); err != nil {
+	if err := files.SyncFolder(o.FS, o.Dir); err != nil {
 		return storageError("sync journal folder", o.Dir, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/files"
 )
 
 // segment is one file as its readers know it.
@@ -68,7 +69,7 @@ func (w *writer) begin(o Options) error {
 	if err := o.FS.Rename(unnamed(o), w.seg.path); err != nil {
 		return storageError("name journal segment", w.seg.path, err)
 	}
-	if err := syncFolder(o.FS, o.Dir); err != nil {
+	if err := files.SyncFolder(o.FS, o.Dir); err != nil {
 		return storageError("sync journal folder", o.Dir, err)
 	}
 	file, err := o.FS.Open(w.seg.path, vfs.RandomReadsOption)

@@ -1,4 +1,4 @@
-package log
+package files
 
 import (
 	"errors"
@@ -9,20 +9,23 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// maxDepth is how many folders are made on the way to one, at most.
+const maxDepth = 64
+
 // MakeFolder makes a folder, and those above it that are missing, so that they outlast a power failure. They are made
 // from the top, and the entry of each is synced before the next is made in it: so of the folders that it finds only the
 // deepest can have been left without a durable entry, by a process that was killed, and it syncs that one too. Errors
 // are the file system's own.
 func MakeFolder(fs vfs.FS, path string, mode os.FileMode) error {
 	missing, found := missingFolders(fs, path)
-	if err := syncFolder(fs, fs.PathDir(found)); err != nil && !beyondSync(err) {
+	if err := SyncFolder(fs, fs.PathDir(found)); err != nil && !beyondSync(err) {
 		return err
 	}
 	for _, folder := range slices.Backward(missing) {
 		if err := fs.MkdirAll(folder, mode); err != nil {
 			return err
 		}
-		if err := syncFolder(fs, fs.PathDir(folder)); err != nil {
+		if err := SyncFolder(fs, fs.PathDir(folder)); err != nil {
 			return err
 		}
 	}
@@ -48,7 +51,8 @@ func beyondSync(err error) bool {
 	return errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EROFS)
 }
 
-func syncFolder(fs vfs.FS, path string) error {
+// SyncFolder makes the entries of a folder durable.
+func SyncFolder(fs vfs.FS, path string) error {
 	folder, err := fs.OpenDir(path)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package log
+package files
 
 import (
 	"syscall"
@@ -14,14 +14,14 @@ import (
 func TestMadeFolderOutlastsAKillAndAPowerLoss(t *testing.T) {
 	for _, path := range []string{"a", "a/b/c/d", "/a/b"} {
 		whole := &kill{}
-		require.NoError(t, MakeFolder(errorfs.Wrap(vfs.NewMem(), whole), path, directoryMode))
+		require.NoError(t, MakeFolder(errorfs.Wrap(vfs.NewMem(), whole), path, 0o755))
 		require.Positive(t, whole.seen)
 		for n := range whole.seen + 1 {
 			mem := vfs.NewCrashableMem()
-			err := MakeFolder(errorfs.Wrap(mem, &kill{n: n}), path, directoryMode)
+			err := MakeFolder(errorfs.Wrap(mem, &kill{n: n}), path, 0o755)
 			require.Equal(t, n > 0, err != nil, "%s killed at %d: %v", path, n, err)
-			require.NoError(t, MakeFolder(mem, path, directoryMode))
-			_, err = mem.CrashClone(crashConfig(0, 1)).Stat(path)
+			require.NoError(t, MakeFolder(mem, path, 0o755))
+			_, err = powerLoss(mem).Stat(path)
 			require.NoError(t, err, "%s killed at %d", path, n)
 		}
 	}
@@ -34,10 +34,10 @@ func TestParentThatCanNotBeSynced(t *testing.T) {
 	} {
 		for _, kind := range []errorfs.OpKind{errorfs.OpOpenDir, errorfs.OpFileSync} {
 			found := vfs.NewMem()
-			require.NoError(t, MakeFolder(found, "a/b", directoryMode))
-			err := MakeFolder(errorfs.Wrap(found, &failures{kind: kind, cause: cause}), "a/b", directoryMode)
+			require.NoError(t, MakeFolder(found, "a/b", 0o755))
+			err := MakeFolder(errorfs.Wrap(found, &failure{kind: kind, cause: cause}), "a/b", 0o755)
 			require.Equal(t, tolerated, err == nil, "%v: %v", cause, err)
-			err = MakeFolder(errorfs.Wrap(found, &failures{kind: kind, n: 1, cause: cause}), "a/b/c", directoryMode)
+			err = MakeFolder(errorfs.Wrap(found, &failure{kind: kind, n: 1, cause: cause}), "a/b/c", 0o755)
 			require.ErrorIs(t, err, cause)
 		}
 	}
