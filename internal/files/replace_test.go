@@ -58,7 +58,7 @@ func TestAFailedReplacementLeavesNothing(t *testing.T) {
 	require.NoError(t, replace(mem, "before"))
 	cause := errors.New("cause")
 	require.ErrorIs(t, Replace(mem, "folder/file", "test", func(io.Writer) error { return cause }), cause)
-	for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpRename} {
+	for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSyncData, errorfs.OpRename} {
 		require.ErrorIs(t, replace(errorfs.Wrap(mem, &failure{kind: kind, cause: cause}), "after"), cause, kind)
 	}
 	require.Equal(t, "before", contents(t, mem))
