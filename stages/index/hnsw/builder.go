@@ -307,10 +307,12 @@ func (l *linker) encode(i int) {
 	}
 	copy(l.st.code(n), item.Code)
 	bits := g.frame.Again(&t.probes[i], l.st.bits(n), l.st.code(n), item.Factors, &l.scratch)
-	*l.st.besideOf(n) = beside{
-		norm: bits.Norm, factor: bits.Factor, ones: bits.Ones, scale: item.Factors.Scale, squared: item.Factors.Squared,
-		lift: g.lift(item.Factors),
-	}
+	*l.st.besideOf(n) = g.beside(bits, item.Factors)
+}
+
+// beside is what stands beside a node's codes.
+func (g *Graph) beside(bits quant.Bits, f quant.Int8) beside {
+	return beside{norm: bits.Norm, factor: bits.Factor, ones: bits.Ones, scale: f.Scale, squared: f.Squared, lift: g.lift(f)}
 }
 
 // lift is what makes the vectors of a graph by Inner equally long, in units of the frame, of which their median is about one.
