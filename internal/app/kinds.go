@@ -41,5 +41,8 @@ func (s settings) RecallLimits() (workers, queue, maxLimit int) {
 // JournalDir is where the journal's files lie, in the folder that the process has locked.
 func (s settings) JournalDir() string { return filepath.Join(s.pipeline.Data, "journal") }
 
+// IndexDir is where the index keeps what it need not build again.
+func (s settings) IndexDir() string { return filepath.Join(s.pipeline.Data, "index") }
+
 // SpaceLimit bounds the spaces.
 func (s settings) SpaceLimit() int { return s.pipeline.Limits.Spaces }

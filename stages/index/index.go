@@ -55,6 +55,7 @@ func (ix *index) ensure(name string, incarnation uint64) *space {
 			}
 		} else if ix.spaces.CompareAndSwap(name, held, sp) {
 			held.drop()
+			ix.merger.offer(held)
 			return sp
 		}
 	}
@@ -78,6 +79,7 @@ func (ix *index) stillborn(sp *space) bool {
 func (ix *index) drop(name string, incarnation uint64) {
 	if held := ix.space(name); held != nil && held.incarnation <= incarnation && ix.spaces.CompareAndDelete(name, held) {
 		held.drop()
+		ix.merger.offer(held)
 	}
 }
 

@@ -177,9 +177,17 @@ func (l fixedLimits) RecallLimits() (workers, queue, maxLimit int) {
 var roomy = fixedLimits{workers: 2, queue: 64, maxLimit: memory.MaxRecallLimit}
 
 // openStage returns an open stage over a journal.
+// folder is where an index keeps files.
+type folder string
+
+func (f folder) IndexDir() string { return string(f) }
+
+// nowhere is no folder.
+var nowhere = graph.NewHandle[DataDir](folder(""))
+
 func openStage(t testing.TB, j *fakeJournal, l fixedLimits) *Stage {
 	t.Helper()
-	s := newStage(plain, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](l))
+	s := newStage(plain, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](l), nowhere)
 	require.NoError(t, s.Open(context.Background()))
 	return s
 }

@@ -13,8 +13,8 @@ func TestASpaceThatIsDeletedWhileItIsMerged(t *testing.T) {
 	c := graphed
 	c.FreshLimit = 1500
 	j := newFakeJournal()
-	s := newStage(c, nil, nil, nil)
-	m := newMerger(c.limits(), c.FreshLimit, s.logger)
+	s := newStage(c, nil, nil, nil, nowhere)
+	m := newMerger(c.limits(), c.FreshLimit, &snapshots{}, s.logger)
 	s.index = newIndex(j, hasher(secretSeed()), s.logger, m)
 	s.merger = m // not started yet: all of it stays to be merged
 	for from := 0; from < 1500; from += 250 {

@@ -26,7 +26,7 @@ var graphed = Config{GraphFrom: 1000, FreshLimit: 100_000, MergeWorkers: 2, Resc
 
 func openWith(t testing.TB, c Config, j *fakeJournal) *Stage {
 	t.Helper()
-	s := newStage(c, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](roomy))
+	s := newStage(c, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](roomy), nowhere)
 	require.NoError(t, s.Open(context.Background()))
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

@@ -53,6 +53,7 @@ type merged struct {
 
 	// the merger's
 	builder *hnsw.Builder
+	unsaved unsaved
 	seen    mark // readers before it had left
 	next    mark // readers before it are being waited for
 }
@@ -139,6 +140,7 @@ func (m *merged) step(ctx context.Context, published memory.Version, limits merg
 		return false, true, nil
 	}
 	m.coverage.Store(next)
+	m.unsaved.changed += int(next.through - c.through)
 	return true, true, nil
 }
 
@@ -150,21 +152,42 @@ func (m *merged) newGraph() *hnsw.Graph {
 	frame := scheme.NewFrame(sample, func(i int) ([]int8, quant.Int8) {
 		return m.tier.Code(fresh.Slot(int64(i) * int64(n) / int64(sample)))
 	})
-	o := hnsw.Options{Scheme: scheme, Frame: frame, Measure: hnsw.Distance, Epochs: m.epochs}
+	o := m.options()
+	o.Frame = frame
+	m.builder = hnsw.NewBuilder(hnsw.New(o), leastEf)
+	m.adapt()
+	return m.builder.Graph()
+}
+
+// options are those of the tier's graph, without a frame.
+func (m *merged) options() hnsw.Options {
+	o := hnsw.Options{Scheme: m.tier.Scheme(), Measure: hnsw.Distance, Epochs: m.epochs}
 	switch m.tier.Metric() {
 	case fresh.Dot:
 		o.Measure = hnsw.Inner
 	case fresh.Cosine:
 		o.Unit = true
 	}
-	g := hnsw.New(o)
+	return o
+}
+
+// adapt has the builder's ef follow the vectors.
+func (m *merged) adapt() {
 	least := leastEf
-	if o.Measure == hnsw.Inner {
+	if m.tier.Metric() == fresh.Dot {
 		least *= innerTimes
 	}
-	m.builder = hnsw.NewBuilder(g, least)
 	m.builder.Adapt(least, mostEf)
-	return g
+}
+
+// resume goes on with the builder of a graph that has been restored, and whose codes the tier has let go. Before the tier is
+// published.
+func (m *merged) resume(b *hnsw.Builder, through fresh.Slot, version memory.Version) {
+	m.builder = b
+	m.adapt()
+	m.unsaved = unsaved{nodes: b.Graph().Len()}
+	m.released.Store(uint32(through))
+	m.coverage.Store(&coverage{graph: b.Graph(), through: through, version: version, ef: b.Ef()})
 }
 
 // insert puts the next slots into the graph, those that are dead to every reader left out.
@@ -187,10 +210,14 @@ func (m *merged) insert(ctx context.Context, c *coverage, published memory.Versi
 		code, factors := m.tier.Code(next.through)
 		items = append(items, hnsw.Item{Slot: uint32(next.through), Code: code, Factors: factors})
 	}
-	_, err := m.builder.Insert(ctx, items, workers)
+	n, err := m.builder.Insert(ctx, items, workers)
 	runtime.KeepAlive(m.tier)
-	if err != nil {
+	if err != nil && n == 0 {
 		return nil, err
+	}
+	if n < len(items) { // ctx has ended: the graph has the first of them
+		last := fresh.Slot(items[n-1].Slot)
+		next.through, next.version = last+1, memory.Version(m.tier.Birth(last))
 	}
 	return next, nil
 }
@@ -217,6 +244,7 @@ func (m *merged) sweep(g *hnsw.Graph, workers int) {
 		return // they are dead to some only: again when these have left
 	}
 	m.builder.Remove(dead, workers)
+	m.unsaved.changed += len(dead)
 	m.swept.Store(killed)
 }
 

@@ -16,6 +16,7 @@ type merger struct {
 	limits    mergeLimits
 	freshMost int // vectors of a space that its graph may be behind
 	logger    *slog.Logger
+	snapshots *snapshots
 
 	wake     chan struct{} // of one: there is something to do
 	progress bell          // rings when a merge may have made room
@@ -26,9 +27,9 @@ type merger struct {
 	queue []*space // guarded by mu: those with something to do, each once
 }
 
-func newMerger(limits mergeLimits, freshMost int, logger *slog.Logger) *merger {
+func newMerger(limits mergeLimits, freshMost int, kept *snapshots, logger *slog.Logger) *merger {
 	return &merger{
-		limits: limits, freshMost: freshMost, logger: logger,
+		limits: limits, freshMost: freshMost, snapshots: kept, logger: logger,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), cancel: func() {},
 	}
 }
@@ -55,14 +56,22 @@ func (m *merger) stop() {
 
 // offer tells of a space that has published something. Anyone may call it.
 func (m *merger) offer(sp *space) {
-	g := sp.view.Load().merged
-	if g == nil || sp.dropped.Load() || !g.worthwhile(m.limits) || !m.enqueue(sp) {
+	if !m.worthwhile(sp) || !m.enqueue(sp) {
 		return
 	}
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
+}
+
+// worthwhile reports whether a step may have something to do for a space.
+func (m *merger) worthwhile(sp *space) bool {
+	if sp.dropped.Load() {
+		return sp.kept.Load()
+	}
+	g := sp.view.Load().merged
+	return g != nil && g.worthwhile(m.limits)
 }
 
 // enqueue reports whether the space was not in the queue before.
@@ -123,8 +132,13 @@ func (m *merger) round(ctx context.Context) (more, later bool) {
 // step merges one batch of a space.
 func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 	defer m.progress.ring()
+	if sp.dropped.Load() {
+		m.snapshots.remove(sp.incarnation)
+		sp.kept.Store(false)
+		return false, false
+	}
 	v := sp.view.Load()
-	if v.merged == nil || v.merged.failed.Load() || sp.dropped.Load() {
+	if v.merged == nil || v.merged.failed.Load() {
 		return false, false
 	}
 	err := guarded(func() (err error) {
@@ -134,7 +148,13 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 	if err != nil && ctx.Err() == nil {
 		m.logger.Error("index: the merge of a space has failed, it will be rebuilt", "space", sp.name, "cause", err)
 		v.merged.failed.Store(true)
+		m.snapshots.remove(sp.incarnation) // it may have had the fault in it
 		more, later = false, false
+	}
+	if err == nil && more {
+		m.keep(ctx, sp, v.merged, 1)
+	} else if err == nil {
+		m.keep(ctx, sp, v.merged, idleShare)
 	}
 	return more, later
 }

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"math"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/sourcegraph/conc"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -137,6 +137,7 @@ func modelScore(m memory.Metric, a, b []float32) float32 {
 // machine is the stage, its journal and the model of a random history.
 type machine struct {
 	journal *fakeJournal
+	disk    *vfs.MemFS // for snapshots
 	stage   *Stage
 	hash    func(string) uint64
 	spaces  map[string]*modelSpace
@@ -154,7 +155,7 @@ var modelSpaces = []string{"a", "b", "new"}
 const modelDimension = 3
 
 func newMachine(t *rapid.T) *machine {
-	m := &machine{journal: newFakeJournal(), spaces: map[string]*modelSpace{}}
+	m := &machine{journal: newFakeJournal(), disk: vfs.NewMem(), spaces: map[string]*modelSpace{}}
 	m.spaces["a"] = &modelSpace{metric: memory.Dot}
 	m.journal.createSpace("a", modelDimension, memory.Dot)
 	m.spaces["b"] = &modelSpace{metric: memory.L2}
@@ -174,9 +175,11 @@ func newMachine(t *rapid.T) *machine {
 
 // restart opens a new stage over the same journal, with the machine's hash.
 func (m *machine) restart(t *rapid.T) {
-	m.stage = newStage(plain, nil, graph.NewHandle[Journal](m.journal), graph.NewHandle[Limits](roomy))
-	m.stage.merger = newMerger(mergeLimits{graphFrom: 4, workers: 2}, 1<<20, slog.New(slog.DiscardHandler))
-	m.stage.index = newIndex(m.journal, m.hash, m.stage.logger, newMerger(mergeLimits{graphFrom: 4, workers: 2}, 1<<20, slog.New(slog.DiscardHandler)))
+	m.stage = newStage(plain, nil, graph.NewHandle[Journal](m.journal), graph.NewHandle[Limits](roomy), nowhere)
+	saved := newSnapshots(m.disk, "index", m.stage.logger)
+	saved.least = 1
+	m.stage.merger = newMerger(mergeLimits{graphFrom: 4, workers: 2}, 1<<20, saved, m.stage.logger)
+	m.stage.index = newIndex(m.journal, m.hash, m.stage.logger, m.stage.merger)
 	require.NoError(t, m.stage.index.open(context.Background()))
 	m.stage.service.serve(&server{index: m.stage.index, pool: newPool(2, 8), share: fresh.NewShare(1), maxLimit: roomy.maxLimit, rescore: true})
 	m.kept = nil
@@ -393,6 +396,16 @@ func (m *machine) merge(t *rapid.T) {
 	})
 }
 
+// harm changes a byte of a snapshot, now and then.
+func (m *machine) harm(t *rapid.T) {
+	names, err := m.disk.List("index")
+	if err != nil || len(names) == 0 || rapid.IntRange(0, 3).Draw(t, "harms") > 0 {
+		return
+	}
+	slices.Sort(names)
+	damage(t, m.disk, "index/"+rapid.SampledFrom(names).Draw(t, "snapshot"), rapid.Uint64().Draw(t, "byte"))
+}
+
 func (m *machine) lookUp(t *rapid.T) {
 	space := rapid.SampledFrom(modelSpaces).Draw(t, "space")
 	if _, exists := m.journal.Space(space); !exists && m.spaces[space].version == 0 {
@@ -457,6 +470,7 @@ func TestRandomHistoriesEqualTheModel(t *testing.T) {
 			"merge":   m.merge,
 			"restart": func(t *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(t, "restarts") == 0 {
+					m.harm(t)
 					m.restart(t)
 				}
 			},

@@ -26,3 +26,9 @@ type Journal interface {
 type Limits interface {
 	RecallLimits() (workers, queue, maxLimit int)
 }
+
+// DataDir says where snapshots of graphs lie.
+type DataDir interface {
+	// IndexDir returns the folder, which need not exist; empty: none are kept.
+	IndexDir() string
+}

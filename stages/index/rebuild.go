@@ -22,6 +22,9 @@ func (ix *index) open(ctx context.Context) error {
 		if sp == nil {
 			return nil
 		}
+		if sp.w.version == 0 && sp.w.restore == nil {
+			sp.w.restore = ix.restorer(sp)
+		}
 		if failed[sp] == nil {
 			if err := sp.w.replay(description, step{op: &op, version: v, ordinal: o}); err != nil {
 				failed[sp] = err
@@ -35,18 +38,42 @@ func (ix *index) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("build the index: %w", err)
 	}
+	ix.spaces.Range(func(_, held any) bool {
+		if sp := held.(*space); sp.w.restoring != nil && failed[sp] == nil {
+			failed[sp] = sp.w.restoring.short(sp.w.version)
+		}
+		return true
+	})
 	for sp, cause := range failed {
+		ix.merger.snapshots.remove(sp.incarnation) // it may be the cause
+		sp.kept.Store(false)
 		c := &change{space: sp, steps: []step{{op: &memory.Op{}, version: sp.w.version}}}
 		if _, err := ix.rebuild(ctx, c, cause); err != nil {
 			return err
 		}
 	}
-	ix.spaces.Range(func(_, sp any) bool {
-		sp.(*space).publish()
-		ix.merger.offer(sp.(*space))
+	incarnations := map[uint64]bool{}
+	ix.spaces.Range(func(_, held any) bool {
+		sp := held.(*space)
+		incarnations[sp.incarnation] = true
+		sp.publish()
+		ix.merger.offer(sp)
 		return true
 	})
+	ix.merger.snapshots.sweep(func(incarnation uint64) bool { return incarnations[incarnation] })
 	return nil
+}
+
+// restorer returns what a space's first tier asks for its graph; nil where there are no graphs.
+func (ix *index) restorer(sp *space) func(*merged) *restoring {
+	if ix.merger.limits.graphFrom == 0 {
+		return nil
+	}
+	return func(m *merged) *restoring {
+		r := ix.merger.snapshots.restore(sp.name, sp.incarnation, m)
+		sp.kept.Store(r != nil)
+		return r
+	}
 }
 
 // replay applies one op of a journal's replay.

@@ -304,7 +304,7 @@ func TestNoPublicationIsMissed(t *testing.T) {
 }
 
 func TestNothingIsServedBeforeOpen(t *testing.T) {
-	s := newStage(plain, nil, graph.NewHandle[Journal](newFakeJournal()), graph.NewHandle[Limits](roomy))
+	s := newStage(plain, nil, graph.NewHandle[Journal](newFakeJournal()), graph.NewHandle[Limits](roomy), nowhere)
 	ctx := context.Background()
 	_, recall := s.service.Recall(ctx, "x", memory.Query{})
 	_, _, get := s.service.Get(ctx, "x", nil, false, nil)

@@ -15,7 +15,7 @@ import (
 func TestTinySpacesStayCheap(t *testing.T) {
 	const spaces, perSpace, dimension = 1000, 100, 8
 	j := newFakeJournal()
-	ix := newIndex(j, hasher(1), nil, newMerger(mergeLimits{}, 0, nil))
+	ix := newIndex(j, hasher(1), nil, newMerger(mergeLimits{}, 0, &snapshots{}, nil))
 	shape := memory.Space{Dimension: dimension, Metric: memory.Dot}
 	steps := make([]step, perSpace)
 	for i := range steps {

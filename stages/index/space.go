@@ -20,6 +20,7 @@ type space struct {
 	waiting bell                 // rings at the next publication
 	dropped atomic.Bool          // the space has been deleted: what is published here nobody finds
 	due     atomic.Bool          // the merger has it in its queue
+	kept    atomic.Bool          // there is a snapshot of its graph
 	epochs  epoch.Epochs         // of whoever looks for the nearest; entered before the view is loaded
 
 	// the owner's: the lane that carries the space

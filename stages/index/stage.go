@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"runtime"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
@@ -22,7 +24,7 @@ func Register(r *graph.Registry) {
 		Traits:  graph.Traits{Ordered: true},
 	}
 	graph.Register(r, "index", doc, defaults, func(c Config, d graph.Deps) (graph.Stage[session.Appended, session.Applied], error) {
-		return newStage(c, d.Logger, graph.Use[Journal](d), graph.Use[Limits](d)), nil
+		return newStage(c, d.Logger, graph.Use[Journal](d), graph.Use[Limits](d), graph.Use[DataDir](d)), nil
 	})
 }
 
@@ -32,6 +34,8 @@ type Stage struct {
 	logger  *slog.Logger
 	journal *graph.Handle[Journal]
 	limits  *graph.Handle[Limits]
+	dir     *graph.Handle[DataDir]
+	fs      vfs.FS
 	service *Service
 
 	// set by Open
@@ -39,19 +43,22 @@ type Stage struct {
 	merger *merger
 }
 
-func newStage(c Config, logger *slog.Logger, journal *graph.Handle[Journal], limits *graph.Handle[Limits]) *Stage {
+func newStage(c Config, logger *slog.Logger, journal *graph.Handle[Journal], limits *graph.Handle[Limits], dir *graph.Handle[DataDir]) *Stage {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Stage{config: c, logger: logger, journal: journal, limits: limits, service: &Service{}}
+	return &Stage{
+		config: c, logger: logger, journal: journal, limits: limits, dir: dir, fs: vfs.Default, service: &Service{},
+	}
 }
 
 // Exports offers the Service.
 func (s *Stage) Exports() []any { return []any{s.service} }
 
-// Open builds the index from the journal, in one pass.
+// Open builds the index from the journal, in one pass, and graphs from their snapshots.
 func (s *Stage) Open(ctx context.Context) error {
-	s.merger = newMerger(s.config.limits(), s.config.FreshLimit, s.logger)
+	kept := newSnapshots(s.fs, s.dir.Get().IndexDir(), s.logger)
+	s.merger = newMerger(s.config.limits(), s.config.FreshLimit, kept, s.logger)
 	s.index = newIndex(s.journal.Get(), hasher(secretSeed()), s.logger, s.merger)
 	if err := s.index.open(ctx); err != nil {
 		return err
@@ -69,11 +76,21 @@ func (s *Stage) Open(ctx context.Context) error {
 	return nil
 }
 
-// Close ends what goes on in the background.
+// Close ends what goes on in the background, and saves the graphs that have changed, as far as there is time.
 func (s *Stage) Close() error {
-	if s.merger != nil {
-		s.merger.stop()
+	if s.merger == nil {
+		return nil
 	}
+	s.merger.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), savingAtStop)
+	defer cancel()
+	s.index.spaces.Range(func(_, held any) bool {
+		sp := held.(*space)
+		if g := sp.view.Load().merged; g != nil && !g.failed.Load() {
+			s.merger.keep(ctx, sp, g, stopShare)
+		}
+		return true
+	})
 	return nil
 }
 

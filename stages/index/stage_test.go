@@ -236,7 +236,7 @@ func TestOpenFailsWithTheJournal(t *testing.T) {
 	j.append(at("x"), durable(), observe("one", 1, 0))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	s := newStage(plain, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](roomy))
+	s := newStage(plain, nil, graph.NewHandle[Journal](j), graph.NewHandle[Limits](roomy), nowhere)
 	require.ErrorIs(t, s.Open(ctx), context.Canceled)
 	_, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: []float32{1, 0}})
 	require.Equal(t, fault.Unavailable, fault.KindOf(err))

@@ -15,7 +15,7 @@ func TestTheStageKeepsTheContract(t *testing.T) {
 	graphtest.VerifyStage(t, graph.Traits{Ordered: true}, func(d graph.Deps) graphtest.Subject[session.Appended, session.Applied] {
 		j := newFakeJournal()
 		return graphtest.Subject[session.Appended, session.Applied]{
-			Stage: newStage(plain, d.Logger, graph.NewHandle[Journal](j), graph.NewHandle[Limits](roomy)),
+			Stage: newStage(plain, d.Logger, graph.NewHandle[Journal](j), graph.NewHandle[Limits](roomy), nowhere),
 			Batch: func(t *rapid.T) []session.Appended { return drawAppends(t, j) },
 		}
 	})

@@ -30,6 +30,9 @@ type writer struct {
 	floor   memory.Version // the last one published
 	live    uint64
 	endings endings
+
+	restore   func(*merged) *restoring // for the first tier; nil: what is kept of the space's graph is not asked for
+	restoring *restoring               // nil: no more
 }
 
 // prepare copies the vectors of the steps into the tier's unpublished tail. After an error that holds a part of them:
@@ -71,6 +74,9 @@ func (w *writer) fit(describe func() memory.Space, dimension int) error {
 	}
 	w.tier, w.ids = fresh.New(dimension, metric), newIDTable(leastIDs)
 	w.merged = newMerged(w.tier, w.epochs)
+	if w.restore != nil {
+		w.restoring = w.restore(w.merged)
+	}
 	return nil
 }
 
@@ -108,7 +114,9 @@ func (w *writer) apply(steps []step) (matched []uint64, err error) {
 	for i, s := range steps {
 		switch s.op.Kind {
 		case memory.OpObserve:
-			err = w.observe(s.op.Observe.ID, slot, s.version)
+			if err = w.observe(s.op.Observe.ID, slot, s.version); err == nil {
+				err = w.restored(slot)
+			}
 			slot++
 		case memory.OpForget:
 			matched[i], err = w.forget(s.op.Forget, s.version)
@@ -153,6 +161,18 @@ func (w *writer) observe(id string, slot fresh.Slot, version memory.Version) err
 	}
 	w.ids.set(position, h, slot, found)
 	return nil
+}
+
+// restored gives a graph that comes back the vector of a slot.
+func (w *writer) restored(slot fresh.Slot) error {
+	if w.restoring == nil {
+		return nil
+	}
+	done, err := w.restoring.put(w.merged, slot)
+	if done {
+		w.restoring = nil
+	}
+	return err
 }
 
 // kill ends a slot at a version.

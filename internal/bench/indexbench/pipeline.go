@@ -181,6 +181,9 @@ func (limits) RecallLimits() (workers, queue, maxLimit int) {
 	return recallsAtOnce, recallsWaiting, memory.MaxRecallLimit
 }
 
+// IndexDir implements the index's DataDir: no graph is saved.
+func (limits) IndexDir() string { return "" }
+
 // writing inserts rows in order, as fast as the index takes them.
 type writing struct {
 	pipeline *pipeline
