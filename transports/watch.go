@@ -107,7 +107,7 @@ func (w *watcher) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return fault.Wrap(fault.Canceled, err, "the watch has ended")
 		}
-		if err := w.news(); err != nil {
+		if err := w.news(ctx); err != nil {
 			return err
 		}
 		if published := w.feed.Published(); w.at.Version < published {
@@ -121,7 +121,7 @@ func (w *watcher) run(ctx context.Context) error {
 }
 
 // news tells what has happened by now, as far as one read goes.
-func (w *watcher) news() error {
+func (w *watcher) news(ctx context.Context) error {
 	if behind := w.feed.Published() - w.at.Version; w.caught && behind > maxWatchLag {
 		w.at = memory.Cursor{Version: w.at.Version + behind}
 		lagged := &engramv1.WatchResponse_Lagged{ResumeVersion: uint64(w.at.Version), Skipped: uint64(behind)}
@@ -129,7 +129,7 @@ func (w *watcher) news() error {
 			return err
 		}
 	}
-	events, next, err := w.feed.Read(w.at, func(k memory.EventKind) bool { return w.wants(engramv1.EventKind(k)) })
+	events, next, err := w.feed.Read(ctx, w.at, func(k memory.EventKind) bool { return w.wants(engramv1.EventKind(k)) })
 	if err != nil {
 		return err
 	}

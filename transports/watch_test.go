@@ -48,7 +48,7 @@ func (f *feed) Incarnation() uint64 { return 3 }
 
 func (f *feed) Published() memory.Version { v, _, _ := f.now(); return v }
 
-func (f *feed) Read(at memory.Cursor, wanted func(memory.EventKind) bool) ([]memory.Event, memory.Cursor, error) {
+func (f *feed) Read(_ context.Context, at memory.Cursor, wanted func(memory.EventKind) bool) ([]memory.Event, memory.Cursor, error) {
 	version, _, failure := f.now()
 	if failure != nil || at.Version >= version {
 		return nil, at, failure

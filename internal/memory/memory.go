@@ -181,8 +181,8 @@ type Feed interface {
 	Published() Version
 	// Read returns events of the wanted kinds that come next, in version order, and the place behind them. It reads a bounded
 	// number: there may be more, and there may be none on the way to a later place. An error says that the space is deleted,
-	// degraded or damaged.
-	Read(at Cursor, wanted func(EventKind) bool) (events []Event, next Cursor, err error)
+	// degraded or damaged, or that ctx ended while it was loaded.
+	Read(ctx context.Context, at Cursor, wanted func(EventKind) bool) (events []Event, next Cursor, err error)
 	// Wait returns once a version is published, the space is deleted or degraded, or ctx ends.
 	Wait(ctx context.Context, v Version) error
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"fmt"
 	"runtime"
+	"time"
 )
 
 // Config is the settings of the stage in a pipeline file. Recall's limits are the pipeline's `recall`.
@@ -16,6 +17,10 @@ type Config struct {
 	// Goroutines that build graphs, in turns of some 50 µs, beside recalls. 0: half as many as there are cores.
 	// Range: 0 to 256
 	MergeWorkers int `yaml:"merge_workers"`
+	// Spaces that nobody writes to or asks for so long are let go of, but for a few bytes a memory; who asks then waits until
+	// the space is read from the journal again: some 10 µs a memory. 0: all stay in memory.
+	// Range: 0, or 1s to 8760h
+	UnloadAfter time.Duration `yaml:"unload_after"`
 	// Whether what is nearest by its codes is compared again by its vectors, from the journal, so that scores are exact.
 	Rescore bool `yaml:"rescore"`
 }
@@ -25,6 +30,8 @@ const (
 	mostFresh  = 100_000_000
 	leastFresh = 10_000
 	mostMerge  = 256
+	leastIdle  = time.Second
+	mostIdle   = 365 * 24 * time.Hour
 )
 
 var defaults = Config{GraphFrom: 50_000, FreshLimit: 4_000_000, Rescore: true}
@@ -36,6 +43,9 @@ func (c *Config) Check(report func(field, message, hint string)) {
 	}
 	if least := max(leastFresh, c.GraphFrom); c.FreshLimit < least {
 		report("fresh_limit", fmt.Sprintf("%d is out of range", c.FreshLimit), fmt.Sprintf("give at least %d: what a graph begins with, and %d", least, leastFresh))
+	}
+	if c.UnloadAfter != 0 && (c.UnloadAfter < leastIdle || c.UnloadAfter > mostIdle) {
+		report("unload_after", fmt.Sprintf("%v is out of range", c.UnloadAfter), fmt.Sprintf("give %v to %v, or 0 to keep all in memory", leastIdle, mostIdle))
 	}
 	if c.MergeWorkers < 0 || c.MergeWorkers > mostMerge {
 		report("merge_workers", fmt.Sprintf("%d is out of range", c.MergeWorkers), fmt.Sprintf("give 0 to %d", mostMerge))

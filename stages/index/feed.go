@@ -26,19 +26,19 @@ func (s *Service) Feed(space string) (memory.Feed, error) {
 	if sp == nil {
 		return nil, inSpace(memory.NoSpace(), "watch", space)
 	}
-	return newFeed(sp, sv.index.journal), nil
+	return newFeed(sp, sv), nil
 }
 
 // feed implements memory.Feed.
 type feed struct {
 	space   *space
-	journal Journal
+	server  *server
 	perRead int
 	ids     int // in an event
 }
 
-func newFeed(sp *space, journal Journal) *feed {
-	return &feed{space: sp, journal: journal, perRead: maxFeedReads, ids: maxEventIDs}
+func newFeed(sp *space, sv *server) *feed {
+	return &feed{space: sp, server: sv, perRead: maxFeedReads, ids: maxEventIDs}
 }
 
 // Incarnation implements memory.Feed.
@@ -53,8 +53,14 @@ func (f *feed) Wait(ctx context.Context, v memory.Version) error {
 }
 
 // Read implements memory.Feed.
-func (f *feed) Read(at memory.Cursor, wanted func(memory.EventKind) bool) ([]memory.Event, memory.Cursor, error) {
+func (f *feed) Read(ctx context.Context, at memory.Cursor, wanted func(memory.EventKind) bool) ([]memory.Event, memory.Cursor, error) {
 	v := f.space.view.Load()
+	if v.fault == nil && at.Version < v.version {
+		var err error
+		if v, err = f.server.load(ctx, f.space); err != nil {
+			return nil, at, inSpace(err, "watch", f.space.name)
+		}
+	}
 	switch {
 	case v.fault != nil:
 		return nil, at, inSpace(v.fault, "watch", f.space.name)
@@ -170,7 +176,7 @@ func (r *feedReader) forget() error {
 
 func (r *feedReader) observation(slot fresh.Slot) (*memory.Observation, error) {
 	r.reads++
-	op, err := readObserve(r.feed.journal, r.view.tier.Record(slot))
+	op, err := readObserve(r.feed.server.index.journal, r.view.tier.Record(slot))
 	if err != nil {
 		return nil, err
 	}

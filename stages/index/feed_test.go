@@ -23,7 +23,7 @@ func (m *machine) watch(t *rapid.T) {
 	if sp == nil {
 		return
 	}
-	f := newFeed(sp, m.journal)
+	f := newFeed(sp, m.server())
 	f.ids, f.perRead = rapid.IntRange(1, 4).Draw(t, "ids"), rapid.IntRange(1, 9).Draw(t, "reads")
 	kinds := rapid.SampledFrom([][]memory.EventKind{{memory.Stored}, {memory.Forgotten}, {memory.Stored, memory.Forgotten}}).Draw(t, "kinds")
 	wanted := func(k memory.EventKind) bool { return slices.Contains(kinds, k) }
@@ -35,7 +35,7 @@ func (m *machine) watch(t *rapid.T) {
 		}
 	}
 	for at.Version < f.Published() {
-		events, next, err := f.Read(at, wanted)
+		events, next, err := f.Read(context.Background(), at, wanted)
 		require.NoError(t, err)
 		require.True(t, next.Version > at.Version || next.Version == at.Version && next.Told > at.Told, "it goes on")
 		for _, e := range events {
@@ -92,7 +92,7 @@ func TestAFeedIsReadWhileItsSpaceIsWritten(t *testing.T) {
 				if !noError(t, f.Wait(t.Context(), at.Version+1)) {
 					return
 				}
-				events, next, err := f.Read(at, func(memory.EventKind) bool { return true })
+				events, next, err := f.Read(context.Background(), at, func(memory.EventKind) bool { return true })
 				if !noError(t, err) {
 					return
 				}
@@ -141,14 +141,14 @@ func TestAFeedOfAnEmptySpace(t *testing.T) {
 		synctest.Wait()
 		process(t, s, j.append(at("x"), durable(), observe("one", 1, 0))...)
 		require.NoError(t, <-waited)
-		events, next, err := f.Read(memory.Cursor{}, func(memory.EventKind) bool { return true })
+		events, next, err := f.Read(context.Background(), memory.Cursor{}, func(memory.EventKind) bool { return true })
 		require.NoError(t, err)
 		require.Equal(t, []memory.Event{{Kind: memory.Stored, Version: 1, IDs: []string{"one"}}}, events)
 		go func() { waited <- f.Wait(context.Background(), next.Version+1) }()
 		synctest.Wait()
 		j.deleteSpace("x", true)
 		require.Equal(t, fault.NotFound, fault.KindOf(<-waited))
-		_, _, err = f.Read(memory.Cursor{}, func(memory.EventKind) bool { return true })
+		_, _, err = f.Read(context.Background(), memory.Cursor{}, func(memory.EventKind) bool { return true })
 		require.Equal(t, fault.NotFound, fault.KindOf(err))
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

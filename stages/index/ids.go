@@ -71,13 +71,18 @@ func (t *idTable) grown(keep func(fresh.Slot) bool) *idTable {
 	}
 	larger := newIDTable(capacity)
 	t.each(keep, func(hash uint64, slot fresh.Slot) {
-		at := larger.start(hash)
-		for larger.slots[at].Load() != 0 {
-			at = larger.next(at)
-		}
-		larger.set(at, hash, slot, false)
+		larger.add(hash, slot)
 	})
 	return larger
+}
+
+// add enters an id that has no entry.
+func (t *idTable) add(hash uint64, slot fresh.Slot) {
+	at := t.start(hash)
+	for t.slots[at].Load() != 0 {
+		at = t.next(at)
+	}
+	t.set(at, hash, slot, false)
 }
 
 func (t *idTable) each(keep func(fresh.Slot) bool, visit func(hash uint64, slot fresh.Slot)) {

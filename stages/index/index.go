@@ -19,12 +19,13 @@ type index struct {
 	hash    func(string) uint64
 	logger  *slog.Logger
 	merger  *merger
+	loader  *loader
 
 	spaces sync.Map // name → *space; a load takes no lock
 }
 
 func newIndex(journal Journal, hash func(string) uint64, logger *slog.Logger, m *merger) *index {
-	return &index{journal: journal, hash: hash, logger: logger, merger: m}
+	return &index{journal: journal, hash: hash, logger: logger, merger: m, loader: newLoader()}
 }
 
 func (ix *index) newWriter() writer { return writer{hash: ix.hash, journal: ix.journal} }

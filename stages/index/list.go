@@ -25,7 +25,7 @@ func (s *Service) List(ctx context.Context, space string, after memory.Version, 
 	if err != nil {
 		return nil, 0, false, err
 	}
-	v, err := sv.view(space)
+	v, err := sv.view(ctx, space)
 	if err != nil {
 		return nil, 0, false, inSpace(err, "list", space)
 	}

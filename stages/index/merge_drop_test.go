@@ -26,7 +26,7 @@ func TestASpaceThatIsDeletedWhileItIsMerged(t *testing.T) {
 	go func() { waited <- m.room(context.Background(), sp, 100) }()
 	require.Eventually(t, func() bool { return m.progress.waiting.Load() != nil }, 5*time.Second, time.Millisecond, "it waits")
 	sp.drop()
-	m.start()
+	m.start(nil)
 	select {
 	case err := <-waited:
 		require.NoError(t, err)

@@ -17,6 +17,7 @@ type merger struct {
 	freshMost int // vectors of a space that its graph may be behind
 	logger    *slog.Logger
 	snapshots *snapshots
+	idleTurn  time.Duration // how often spaces that nobody uses are looked for; 0: they stay loaded
 
 	wake     chan struct{} // of one: there is something to do
 	progress bell          // rings when a merge may have made room
@@ -34,9 +35,10 @@ func newMerger(limits mergeLimits, freshMost int, kept *snapshots, logger *slog.
 	}
 }
 
-// start begins to merge, until stop; where there are no graphs, there is nothing to do.
-func (m *merger) start() {
-	if m.limits.graphFrom == 0 {
+// start begins to merge, and to unload what is idle of some spaces, until stop; where there are no graphs, and nothing is unloaded,
+// there is nothing to do.
+func (m *merger) start(spaces *sync.Map) {
+	if m.limits.graphFrom == 0 && m.idleTurn == 0 {
 		close(m.ended)
 		return
 	}
@@ -44,7 +46,7 @@ func (m *merger) start() {
 	m.cancel = cancel
 	go func() {
 		defer close(m.ended)
-		m.run(ctx)
+		m.run(ctx, spaces)
 	}()
 }
 
@@ -85,18 +87,27 @@ func (m *merger) enqueue(sp *space) bool {
 	return true
 }
 
-func (m *merger) run(ctx context.Context) {
+func (m *merger) run(ctx context.Context, spaces *sync.Map) {
+	var idle <-chan time.Time
+	if m.idleTurn > 0 {
+		ticker := time.NewTicker(m.idleTurn)
+		defer ticker.Stop()
+		idle = ticker.C
+	}
 	for ctx.Err() == nil {
-		more, later := m.round(ctx)
-		if more {
-			continue
+		select {
+		case <-idle:
+			m.unloadIdle(ctx, spaces)
+		default:
 		}
-		m.pause(ctx, later)
+		if more, later := m.round(ctx); !more {
+			m.pause(ctx, later, idle, spaces)
+		}
 	}
 }
 
-// pause waits for something to do; later: there will be, after a lull.
-func (m *merger) pause(ctx context.Context, later bool) {
+// pause waits for something to merge; later: there will be, after a lull.
+func (m *merger) pause(ctx context.Context, later bool, idle <-chan time.Time, spaces *sync.Map) {
 	var again <-chan time.Time
 	if later {
 		timer := time.NewTimer(lull)
@@ -106,6 +117,8 @@ func (m *merger) pause(ctx context.Context, later bool) {
 	select {
 	case <-m.wake:
 	case <-again:
+	case <-idle:
+		m.unloadIdle(ctx, spaces)
 	case <-ctx.Done():
 	}
 }

@@ -339,8 +339,10 @@ func requireHits(t *rapid.T, want, got []memory.Hit) {
 func (m *machine) keep(t *rapid.T) {
 	space := rapid.SampledFrom(modelSpaces).Draw(t, "space")
 	if sp := m.stage.index.space(space); sp != nil && len(m.kept) < 8 {
-		stay := m.stage.service.opened.Load().enter(space)
-		m.kept = append(m.kept, keptView{space: space, view: sp.view.Load(), stay: stay})
+		stay := m.server().enter(space)
+		v, err := m.server().load(context.Background(), sp)
+		require.NoError(t, err)
+		m.kept = append(m.kept, keptView{space: space, view: v, stay: stay})
 	}
 }
 
@@ -394,6 +396,21 @@ func (m *machine) merge(t *rapid.T) {
 		}
 		return true
 	})
+}
+
+// server is that of the stage.
+func (m *machine) server() *server {
+	return m.stage.service.opened.Load()
+}
+
+// idle has spaces unloaded that somebody may be about to use.
+func (m *machine) idle(t *rapid.T) {
+	for _, name := range modelSpaces {
+		if sp := m.stage.index.space(name); sp != nil && rapid.Bool().Draw(t, "idle") {
+			sp.used.Store(false)
+			m.stage.merger.unload(context.Background(), sp)
+		}
+	}
 }
 
 // harm changes a byte of a snapshot, now and then.
@@ -468,6 +485,7 @@ func TestRandomHistoriesEqualTheModel(t *testing.T) {
 			"old":     m.old,
 			"let go":  m.letGo,
 			"merge":   m.merge,
+			"idle":    m.idle,
 			"restart": func(t *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(t, "restarts") == 0 {
 					m.harm(t)

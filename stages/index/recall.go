@@ -16,17 +16,20 @@ import (
 func (sv *server) recall(ctx context.Context, space string, q memory.Query) (memory.Result, error) {
 	stay := sv.enter(space)
 	defer stay.leave()
-	v, err := sv.viewOf(stay.space, space)
+	v, err := sv.peek(stay.space, space)
 	if err != nil {
 		return memory.Result{}, err
 	}
 	if err := sv.check(space, v, &q); err != nil {
 		return memory.Result{}, err
 	}
-	result := memory.Result{Snapshot: v.version}
 	if v.live == 0 {
-		return result, nil
+		return memory.Result{Snapshot: v.version}, nil
 	}
+	if v, err = sv.load(ctx, stay.space); err != nil {
+		return memory.Result{}, err
+	}
+	result := memory.Result{Snapshot: v.version}
 	turns, err := sv.pool.begin()
 	if err != nil {
 		return memory.Result{}, err

@@ -22,7 +22,7 @@ func TestAReaderWalksTheSlotsWhileMemoriesAreReplaced(t *testing.T) {
 	var readers sync.WaitGroup
 	readers.Go(func() {
 		for !done.Load() {
-			_, _, err := f.Read(memory.Cursor{}, func(memory.EventKind) bool { return true })
+			_, _, err := f.Read(t.Context(), memory.Cursor{}, func(memory.EventKind) bool { return true })
 			noError(t, err)
 		}
 	})

@@ -89,7 +89,7 @@ func (s *Service) Match(ctx context.Context, space string, f *memory.Forget) (ui
 }
 
 func (sv *server) matchOld(ctx context.Context, space string, f *memory.Forget) (matched uint64, err error) {
-	v, err := sv.view(space)
+	v, err := sv.view(ctx, space)
 	if err != nil || v.tier == nil {
 		return 0, err
 	}
@@ -132,7 +132,7 @@ func (s *Service) WaitPublished(ctx context.Context, space string, v memory.Vers
 	if v == 0 {
 		return nil
 	}
-	if _, err := sv.view(space); err != nil {
+	if _, err := sv.peek(sv.index.space(space), space); err != nil {
 		return inSpace(err, "wait for publication", space)
 	}
 	err = memory.NoSpace()
@@ -178,7 +178,10 @@ func (s *Service) Published(space string) memory.Version {
 
 // Graphed returns the version up to which a space's graph is searched; 0 when it has none, or does not exist.
 func (s *Service) Graphed(space string) memory.Version {
-	if v := s.published(space); v != nil && v.merged != nil {
+	switch v := s.published(space); {
+	case v != nil && v.unloaded != nil:
+		return v.unloaded.graphed
+	case v != nil && v.merged != nil:
 		return min(v.merged.coverage.Load().version, v.version)
 	}
 	return 0
@@ -193,11 +196,32 @@ func (s *Service) published(space string) *view {
 	return nil
 }
 
-// view returns what is published of a space; it may be empty.
-func (sv *server) view(name string) (*view, error) { return sv.viewOf(sv.index.space(name), name) }
+// view returns what is published of a space, loaded; it may be empty.
+func (sv *server) view(ctx context.Context, name string) (*view, error) {
+	sp := sv.index.space(name)
+	v, err := sv.peek(sp, name)
+	if err != nil || sp == nil {
+		return v, err
+	}
+	return sv.load(ctx, sp)
+}
 
-// viewOf is view of a space that has been looked up; nil: no op has reached it yet.
-func (sv *server) viewOf(sp *space, name string) (*view, error) {
+// load returns what is published of a space, loaded.
+func (sv *server) load(ctx context.Context, sp *space) (*view, error) {
+	v, err := sv.index.loaded(ctx, sp)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.fault != nil:
+		return nil, v.fault
+	case v.unloaded != nil: // it has been deleted meanwhile
+		return nil, memory.NoSpace()
+	}
+	return v, nil
+}
+
+// peek returns what is published of a space that has been looked up, loaded or not; nil: no op has reached it yet.
+func (sv *server) peek(sp *space, name string) (*view, error) {
 	var v *view
 	if sp != nil {
 		v = sp.view.Load()
@@ -216,7 +240,7 @@ func (sv *server) viewOf(sp *space, name string) (*view, error) {
 
 // each looks up ids at one view, until visit returns an error.
 func (sv *server) each(ctx context.Context, space string, ids []string, visit func(id string, m memoryAt, alive bool) error) error {
-	v, err := sv.view(space)
+	v, err := sv.view(ctx, space)
 	if err != nil {
 		return err
 	}

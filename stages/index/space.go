@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -21,11 +22,16 @@ type space struct {
 	dropped atomic.Bool          // the space has been deleted: what is published here nobody finds
 	due     atomic.Bool          // the merger has it in its queue
 	kept    atomic.Bool          // there is a snapshot of its graph
+	used    atomic.Bool          // somebody has asked for it, or written, since the merger looked
+	loading atomic.Bool          // the loader has it
 	epochs  epoch.Epochs         // of whoever looks for the nearest; entered before the view is loaded
 
-	// the owner's: the lane that carries the space
+	// guarded by carry, which the lane that carries the space holds from prepare to commit, and else whoever loads or unloads
+	carry    sync.Mutex
 	w        writer
 	degraded *fault.Error // no apply any more
+
+	unused int // the merger's: how many times it looked since it was used
 
 	// window is a test's hook, set before use: it runs between any two steps of publish and wait. nil: none.
 	window func()

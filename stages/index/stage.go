@@ -63,7 +63,8 @@ func (s *Stage) Open(ctx context.Context) error {
 	if err := s.index.open(ctx); err != nil {
 		return err
 	}
-	s.merger.start()
+	s.merger.idleTurn = s.config.UnloadAfter / idleTurns
+	s.merger.start(&s.index.spaces)
 	s.journal.Get().OnDelete(func(space memory.Space) { s.index.drop(space.Name, space.Incarnation) })
 	workers, queue, maxLimit := s.limits.Get().RecallLimits()
 	s.service.serve(&server{
@@ -81,6 +82,7 @@ func (s *Stage) Close() error {
 	if s.merger == nil {
 		return nil
 	}
+	s.index.loader.stop()
 	s.merger.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), savingAtStop)
 	defer cancel()
@@ -129,6 +131,10 @@ func (s *Stage) settle(ctx context.Context, ready *applied, first, end int) erro
 	items := ready.in.Items[first:end]
 	changes := s.changes(items)
 	for i := range changes {
+		if err := s.index.claim(ctx, changes[i].space); err != nil {
+			return err
+		}
+		defer changes[i].space.release()
 		if err := s.merger.room(ctx, changes[i].space, len(changes[i].steps)); err != nil {
 			return err
 		}

@@ -16,8 +16,10 @@ type view struct {
 	tier    *fresh.Tier // nil until the first vector
 	merged  *merged     // beside the tier
 	ids     *idTable    // nil until the first vector
-	endings endings     // of memories that were forgotten up to the version
-	fault   *fault.Error
+	// unloaded stands for these three while nobody uses the space; nil: they are here.
+	unloaded *unloaded
+	endings  endings // of memories that were forgotten up to the version
+	fault    *fault.Error
 }
 
 // memoryAt is a memory found by its id.

@@ -30,6 +30,8 @@ type writer struct {
 	floor   memory.Version // the last one published
 	live    uint64
 	endings endings
+	// unloaded stands for tier, merged and ids while nobody uses the space.
+	unloaded *unloaded
 
 	restore   func(*merged) *restoring // for the first tier; nil: what is kept of the space's graph is not asked for
 	restoring *restoring               // nil: no more
@@ -241,7 +243,7 @@ func (w *writer) find(h uint64, id string) (position int, slot fresh.Slot, found
 // publish returns the view of what has been applied.
 func (w *writer) publish() *view {
 	w.floor = w.version
-	v := &view{version: w.version, live: w.live, endings: w.endings}
+	v := &view{version: w.version, live: w.live, endings: w.endings, unloaded: w.unloaded}
 	if w.tier != nil && w.tier.Len() > 0 {
 		v.tier, v.merged, v.ids = w.tier, w.merged, w.ids
 	}
