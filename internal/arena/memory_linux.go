@@ -44,3 +44,25 @@ func use(part []byte) bool {
 	_ = unix.Madvise(part, unix.MADV_HUGEPAGE) // an advice
 	return true
 }
+
+// mapChunk maps memory for small pieces, without huge pages: what nobody has touched takes none. nil: there is none.
+func mapChunk(bytes int) []byte {
+	start, err := unix.MmapPtr(-1, 0, nil, uintptr(bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil
+	}
+	chunk := unsafe.Slice((*byte)(start), bytes)
+	_ = unix.Madvise(chunk, unix.MADV_NOHUGEPAGE) // an advice
+	return chunk
+}
+
+// emptyPages gives the pages that lie within b back to the system; they read as zero then.
+func emptyPages(b []byte) {
+	page := uintptr(unix.Getpagesize())
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	first := (page - start%page) % page
+	last := (start+uintptr(len(b)))/page*page - start
+	if first < last {
+		_ = unix.Madvise(b[first:last], unix.MADV_DONTNEED) // what fails stays
+	}
+}

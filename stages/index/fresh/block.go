@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"sync/atomic"
 
+	"github.com/engram-stream/engram/internal/arena"
 	"github.com/engram-stream/engram/internal/simd"
 	"github.com/engram-stream/engram/stages/index/quant"
 )
@@ -34,8 +35,9 @@ type block struct {
 	factors []quant.Int8
 	records []record
 	deaths  []atomic.Uint64
-	coarse  *coarse // nil in a tier that is not framed yet
-	region  *region // that codes and coarse are parts of; nil: they lie on the heap
+	coarse  *coarse      // nil in a tier that is not framed yet
+	region  *region      // that codes and coarse are parts of; nil: they are not
+	piece   *arena.Piece // that codes lie in; nil: in a region, or on the heap
 }
 
 // coarse are the 1-bit codes of a block, simd.Lanes of them interleaved byte by byte, and the columns that make estimates of
@@ -59,7 +61,7 @@ const columns = 3
 
 func newBlock(vectors int, scheme *quant.Scheme) *block {
 	b := emptyBlock(vectors)
-	b.codes = make([]int8, vectors*scheme.Padded())
+	b.codes, b.piece = arena.MakeSmall[int8](vectors * scheme.Padded())
 	return b
 }
 
