@@ -78,9 +78,9 @@ func (e *edge[T]) enter(ctx context.Context, from *host, r Route, b *Batch[T], w
 			e.totals.refused.Add(1)
 			return err
 		}
-		stop := from.stats.blocked.start(e.host.engine.now)
+		from.stats.blocked.begin(e.host.engine.now())
 		err = e.credit.take(ctx, w)
-		stop()
+		from.stats.blocked.end(e.host.engine.now())
 	}
 	if err == nil {
 		err = e.push(r, b, w)

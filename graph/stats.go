@@ -137,11 +137,10 @@ type meter struct {
 	sum  time.Duration // guarded by mu; ends of waits minus their starts, so that sum + open*now is the total
 }
 
-// start begins a wait and returns its end.
-func (m *meter) start(now func() time.Duration) (stop func()) {
-	m.change(+1, -now())
-	return func() { m.change(-1, now()) }
-}
+// begin begins a wait; end must follow.
+func (m *meter) begin(at time.Duration) { m.change(+1, -at) }
+
+func (m *meter) end(at time.Duration) { m.change(-1, at) }
 
 func (m *meter) change(open int, at time.Duration) {
 	m.mu.Lock()

@@ -89,8 +89,8 @@ func (w *worker[In, Out]) flush(why FlushReason) {
 
 // wait waits for something to take or for the flush that is due.
 func (w *worker[In, Out]) wait(why *meter) {
-	stop := why.start(w.n.host.engine.now)
-	defer stop()
+	why.begin(w.n.host.engine.now())
+	defer func() { why.end(w.n.host.engine.now()) }()
 	if w.due == 0 {
 		<-w.seat.wake
 		return
