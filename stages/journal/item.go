@@ -3,7 +3,6 @@ package journal
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -73,8 +72,13 @@ func appendMetadata(dst []byte, metadata map[string]memory.Value) []byte {
 	if len(metadata) == 0 {
 		return dst
 	}
-	// Sorted, so that equal observations are equal bytes.
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+	var few [16]string // so that the keys of most observations need no memory of their own
+	keys := few[:0]
+	for key := range metadata {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys) // so that equal observations are equal bytes
+	for _, key := range keys {
 		dst = appendString(dst, key)
 		dst = appendValue(dst, metadata[key])
 	}

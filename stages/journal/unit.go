@@ -29,6 +29,7 @@ type unit struct {
 // newUnit takes as many ops as one unit holds off the front of ops; it encodes them, before any lock is taken.
 func newUnit(ops []session.Op) *unit {
 	u := &unit{offer: offer{from: ops[0].From, first: ops[0].Sequence}, payload: log.NewPayload()}
+	u.dimensions, u.embedders = make([]int, 0, min(len(ops), maxUnitOps)), make([]string, 0, min(len(ops), maxUnitOps))
 	for i := range ops {
 		op := &ops[i]
 		if op.From != u.from || op.Sequence != u.first+uint64(i) || i == maxUnitOps || u.payload.Bytes() >= maxUnitBytes {

@@ -35,6 +35,7 @@ const (
 	maxPendingBytes   = 1 << 30
 	minRollBytes      = 4 << 10
 	recordWeight      = 1 << 10 // a pending record weighs at least this, which bounds their count
+	directBytes       = 1 << 18 // from here on bytes are written from where they lie: a write more costs less than the copy
 	chunkBytes        = 1 << 20 // one write; larger single writes measured up to 3x slower
 	readChunkBytes    = 1 << 20 // one read of a scan
 	defaultMinBackoff = 100 * time.Millisecond

@@ -3,6 +3,7 @@ package log
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,24 @@ func TestItemsAreReadByOrdinalAndAfterReopen(t *testing.T) {
 	require.Zero(t, rec.TruncatedBytes)
 	require.EqualValues(t, 300, rec.Records)
 	require.Greater(t, rec.Segments, 6, "segments roll")
+}
+
+// TestItemsOfAnySizeAreReadAsTheyWere: what is gathered before it is written and what is not stand side by side.
+func TestItemsOfAnySizeAreReadAsTheyWere(t *testing.T) {
+	o := testOptions(vfs.NewMem())
+	o.RollBytes = 16 << 20
+	l, _, _ := mustOpen(t, o)
+	var want []string
+	var last Receipt
+	for i, size := range []int{1, directBytes - 1, directBytes, 7, directBytes + 1, chunkBytes, chunkBytes + 1, 3, 3*chunkBytes - 1} {
+		s := strings.Repeat(string(rune('a'+i)), size)
+		want = append(want, s, "after")
+		last = put(t, l, s, "after")
+	}
+	durable(t, last)
+	require.NoError(t, l.Close())
+	found, _ := holds(t, o)
+	require.True(t, slices.Equal(want, found))
 }
 
 func TestOnlyDurableItemsAreRead(t *testing.T) {

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -80,8 +81,11 @@ func (w *writer) begin(o Options) error {
 	return nil
 }
 
-// write adds bytes to the file, in writes of at most chunkBytes.
+// write adds bytes to the file, in writes of at most chunkBytes. What is large goes to the file from where it lies.
 func (w *writer) write(b []byte) error {
+	if len(b) >= directBytes {
+		return w.direct(b)
+	}
 	for len(b) > 0 {
 		n := min(len(b), chunkBytes-len(w.chunk))
 		w.chunk = append(w.chunk, b[:n]...)
@@ -96,13 +100,31 @@ func (w *writer) write(b []byte) error {
 	return nil
 }
 
+// direct adds bytes without gathering them first. They are used up: a file may change what it is given to write.
+func (w *writer) direct(b []byte) error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	for piece := range slices.Chunk(b, chunkBytes) {
+		if err := w.put(piece); err != nil {
+			return err
+		}
+		w.offset += int64(len(piece))
+	}
+	return nil
+}
+
 func (w *writer) flush() error {
 	if len(w.chunk) == 0 {
 		return nil
 	}
-	_, err := w.file.Write(w.chunk)
+	err := w.put(w.chunk)
 	w.chunk = w.chunk[:0]
-	if err != nil {
+	return err
+}
+
+func (w *writer) put(b []byte) error {
+	if _, err := w.file.Write(b); err != nil {
 		return storageError("write journal segment", w.seg.path, err)
 	}
 	return nil
