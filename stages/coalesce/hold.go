@@ -24,13 +24,17 @@ func (h *hold) add(now time.Time, b *graph.Batch[session.Op]) (full []*graph.Bat
 	if h.items > 0 && h.bytes+b.Bytes() > h.maxBytes {
 		full = append(full, h.release())
 	}
-	for b.Len() > 0 {
+	for b.Len() > h.maxItems-h.items {
 		var part *graph.Batch[session.Op]
 		part, b = graph.Cut(b, h.maxItems-h.items)
 		h.keep(now, part)
-		if h.items >= h.maxItems || h.bytes >= h.maxBytes {
-			full = append(full, h.release())
-		}
+		full = append(full, h.release())
+	}
+	if b.Len() == 0 {
+		return full
+	}
+	if h.keep(now, b); h.items == h.maxItems || h.bytes >= h.maxBytes {
+		full = append(full, h.release())
 	}
 	return full
 }

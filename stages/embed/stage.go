@@ -179,12 +179,15 @@ func (l *lane) full(first uint64) *session.Refusal {
 
 // send passes a batch on in pieces of a wire message's size at most.
 func (l *lane) send(ctx context.Context, b *graph.Batch[session.Op]) (err error) {
-	for b.Len() > 0 {
+	for b.Len() > memory.MaxBatch {
 		var piece *graph.Batch[session.Op]
 		piece, b = graph.Cut(b, memory.MaxBatch)
 		err = firstError(err, l.out.Send(ctx, piece))
 	}
-	return err
+	if b.Len() == 0 {
+		return err
+	}
+	return firstError(err, l.out.Send(ctx, b))
 }
 
 // Flush implements graph.Flusher.
