@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
 )
 
@@ -143,7 +144,7 @@ func FuzzHandChecks(f *testing.F) {
 		rules = protovalidate.Validate(o)
 		rejected := checkObservation(o)
 		require.Equal(t, rules != nil, rejected != nil, "the rules say %v, the check says %+v", rules, rejected)
-		_, malformed := observationFromWire(o)
+		malformed := observationFromWire(&session.RawObservation{}, o)
 		require.Equal(t, rejected != nil || checkUnruled(o) != nil, malformed != nil)
 	})
 }

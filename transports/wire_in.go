@@ -30,11 +30,12 @@ func observeOffer(from *session.Attachment, first uint64, observations []*engram
 		Bytes:   make([]int32, len(observations)),
 		Settler: settler,
 	}
+	raw := make([]session.RawObservation, len(observations)) // gone all at once, when they are decoded
 	for i, o := range observations {
 		offer.Items[i] = session.Incoming{
 			From: from, Sequence: first + uint64(i), Received: received, EndOfFrame: i == len(observations)-1,
 		}
-		offer.Items[i].Observe, offer.Items[i].Malformed = observationFromWire(o)
+		offer.Items[i].Observe, offer.Items[i].Malformed = &raw[i], observationFromWire(&raw[i], o)
 		offer.Bytes[i] = weight(o, textBytes)
 	}
 	return offer
@@ -69,22 +70,22 @@ func payload(o graph.Offer[session.Incoming]) uint64 {
 	return bytes
 }
 
-// observationFromWire never returns a nil observation, so that an Incoming always has its one payload.
-func observationFromWire(o *engramv1.Observation) (*session.RawObservation, *memory.Rejection) {
-	raw := &session.RawObservation{ID: o.GetMemoryId()}
+// observationFromWire fills to, of one that is malformed no more than its id.
+func observationFromWire(to *session.RawObservation, o *engramv1.Observation) *memory.Rejection {
+	to.ID = o.GetMemoryId()
 	if malformed := checkObservation(o); malformed != nil {
-		return raw, malformed
+		return malformed
 	}
 	if malformed := checkUnruled(o); malformed != nil {
-		return raw, malformed
+		return malformed
 	}
-	raw.Content = o.GetContent()
-	raw.Metadata = metadataFromWire(o.GetMetadata())
-	raw.ObservedAt = timeFromWire(o.GetObservedAt())
-	raw.Confidence = o.Confidence
-	raw.Embedding = o.GetEmbedding()
-	raw.EmbeddingF32 = o.GetEmbeddingF32()
-	return raw, nil
+	to.Content = o.GetContent()
+	to.Metadata = metadataFromWire(o.GetMetadata())
+	to.ObservedAt = timeFromWire(o.GetObservedAt())
+	to.Confidence = o.Confidence
+	to.Embedding = o.GetEmbedding()
+	to.EmbeddingF32 = o.GetEmbeddingF32()
+	return nil
 }
 
 func metadataFromWire(in map[string]*engramv1.MetadataValue) map[string]memory.Value {

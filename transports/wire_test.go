@@ -123,7 +123,8 @@ func TestObservationsComeThroughWhole(t *testing.T) {
 			"d": {Kind: &engramv1.MetadataValue_DoubleValue{DoubleValue: 1.5}}, "b": {Kind: &engramv1.MetadataValue_BoolValue{BoolValue: true}},
 		},
 	}
-	raw, malformed := observationFromWire(o)
+	raw := &session.RawObservation{}
+	malformed := observationFromWire(raw, o)
 	require.Nil(t, malformed)
 	assert.Equal(t, &session.RawObservation{
 		ID: "id", Content: "content", ObservedAt: at, Confidence: &confidence, Embedding: []float32{1, 2}, EmbeddingF32: []byte{1, 2, 3, 4},
@@ -154,7 +155,8 @@ func TestAnyObservationComesBackAsItWent(t *testing.T) {
 		text, err := proto.Marshal(o)
 		require.NoError(t, err)
 		require.NoError(t, proto.Unmarshal(text, sent))
-		raw, malformed := observationFromWire(sent)
+		raw := &session.RawObservation{}
+		malformed := observationFromWire(raw, sent)
 		if malformed != nil {
 			return
 		}
@@ -175,16 +177,17 @@ func TestAnyObservationComesBackAsItWent(t *testing.T) {
 }
 
 func TestWhatTheRulesDoNotSay(t *testing.T) {
-	_, ttl := observationFromWire(&engramv1.Observation{Ttl: durationpb.New(time.Minute)})
+	ttl := observationFromWire(&session.RawObservation{}, &engramv1.Observation{Ttl: durationpb.New(time.Minute)})
 	require.NotNil(t, ttl)
 	assert.Equal(t, fault.Unimplemented.Code(), ttl.Code)
 	assert.Equal(t, "ttl", ttl.Field)
-	_, late := observationFromWire(&engramv1.Observation{ObservedAt: &timestamppb.Timestamp{Seconds: math.MaxInt64}})
+	late := observationFromWire(&session.RawObservation{}, &engramv1.Observation{ObservedAt: &timestamppb.Timestamp{Seconds: math.MaxInt64}})
 	require.NotNil(t, late)
 	assert.Equal(t, "observed_at", late.Field)
-	raw, empty := observationFromWire(nil)
-	assert.NotNil(t, empty)
-	assert.NotNil(t, raw, "an item always has its payload")
+	assert.NotNil(t, observationFromWire(&session.RawObservation{}, nil))
+	offer := observeOffer(&session.Attachment{}, 1, []*engramv1.Observation{nil}, 0, time.Now(), nil)
+	assert.NotNil(t, offer.Items[0].Observe, "an item always has its payload")
+	assert.NotNil(t, offer.Items[0].Malformed)
 }
 
 func TestOffersNumberAndWeighTheirItems(t *testing.T) {
@@ -211,7 +214,8 @@ func FuzzObservation(f *testing.F) {
 			t.Skip("not an observation")
 		}
 		rules := protovalidate.Validate(o)
-		raw, malformed := observationFromWire(o)
+		raw := &session.RawObservation{}
+		malformed := observationFromWire(raw, o)
 		require.NotNil(t, raw)
 		if rules != nil {
 			require.NotNil(t, malformed, "%v", rules)

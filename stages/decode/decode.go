@@ -1,12 +1,12 @@
 // Package decode is the stage that turns what came off the wire into ops: checked, with its defaults filled in.
 //
 // Every item that comes in goes out, in order: as an observe, a forget, or, when it can never be stored, as a
-// rejection that names the field and the reason and consumes its number like any op. Vectors come out as one owned
+// rejection that names the field and the reason and consumes its number like any op. Vectors come out as one
 // []float32 of 1 to memory.MaxDimension finite components, as many as the space has, not all zero under cosine. An
 // observation with content and no vector comes out without one, where this server's embedder is the space's.
 //
 // A space that nothing has been written to is taken for an empty one under cosine; the journal, which decides who
-// writes first, checks the dimension again. The core (this file, observe.go, vector.go) is pure; stage.go is the shell.
+// writes first, checks the dimension again. The core (this file, observe.go, room.go, vector.go) is pure; stage.go is the shell.
 package decode
 
 import (
@@ -26,6 +26,7 @@ const maxText = 256
 type target struct {
 	memory.Space
 	server string
+	room   room
 }
 
 // decode makes an op of an item.

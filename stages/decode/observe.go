@@ -2,7 +2,6 @@ package decode
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
@@ -18,7 +17,8 @@ func observe(in *session.Incoming, to *target) (*memory.Observation, *memory.Rej
 	if r != nil {
 		return nil, r
 	}
-	o := &memory.Observation{
+	o := to.room.observation()
+	*o = memory.Observation{
 		ID:         raw.ID,
 		Content:    raw.Content,
 		Metadata:   raw.Metadata,
@@ -32,7 +32,7 @@ func observe(in *session.Incoming, to *target) (*memory.Observation, *memory.Rej
 	}
 	if o.ID == "" {
 		// A resend has the same session and number, so it gets the same name.
-		o.ID = in.From.SessionID + "-" + strconv.FormatUint(in.Sequence, 10)
+		o.ID = to.room.name(in.From.SessionID, in.Sequence)
 	}
 	return o, nil
 }

@@ -39,6 +39,7 @@ func (s *stage) Process(ctx context.Context, in *graph.Batch[session.Incoming], 
 	ops := make([]session.Op, in.Len())
 	var from *session.Attachment
 	to := target{server: s.server()}
+	to.room.grow(in.Items)
 	for i := range in.Items {
 		item := &in.Items[i]
 		if item.From != from {

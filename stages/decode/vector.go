@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
@@ -63,11 +64,7 @@ func checkList(list []float32, space *memory.Space) ([]float32, *memory.Rejectio
 	if r := checkDimension(listField, len(list), space); r != nil {
 		return nil, r
 	}
-	var seen components
-	for _, x := range list {
-		seen.add(math.Float32bits(x))
-	}
-	return list, seen.check(listField, list, space)
+	return list, checkComponents(listField, list, space)
 }
 
 func unpack(packed []byte, space *memory.Space) ([]float32, *memory.Rejection) {
@@ -77,14 +74,29 @@ func unpack(packed []byte, space *memory.Space) ([]float32, *memory.Rejection) {
 	if r := checkDimension(packedField, len(packed)/componentBytes, space); r != nil {
 		return nil, r
 	}
-	vector := make([]float32, len(packed)/componentBytes)
-	var seen components
-	for i := range vector {
-		bits := binary.LittleEndian.Uint32(packed[componentBytes*i:])
-		vector[i] = math.Float32frombits(bits)
-		seen.add(bits)
+	vector := floats(packed)
+	return vector, checkComponents(packedField, vector, space)
+}
+
+// floats returns the vector in packed bytes, which the pipeline owns: on a little-endian machine in the same memory, since a
+// copy would be all that decoding costs. Nobody writes to either from then on.
+func floats(packed []byte) []float32 {
+	first := unsafe.Pointer(unsafe.SliceData(packed))
+	if littleEndian && uintptr(first)%unsafe.Alignof(float32(0)) == 0 { // as whatever has been allocated for itself is
+		return unsafe.Slice((*float32)(first), len(packed)/componentBytes)
 	}
-	return vector, seen.check(packedField, vector, space)
+	return unpacked(packed)
+}
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// unpacked is floats in memory of its own.
+func unpacked(packed []byte) []float32 {
+	vector := make([]float32, len(packed)/componentBytes)
+	for i := range vector {
+		vector[i] = math.Float32frombits(binary.LittleEndian.Uint32(packed[componentBytes*i:]))
+	}
+	return vector
 }
 
 func checkDimension(field string, n int, space *memory.Space) *memory.Rejection {
@@ -113,6 +125,14 @@ func (c *components) add(bits uint32) {
 	// Adding the exponent's lowest bit carries into the sign's place only from an exponent of all ones.
 	c.unbounded |= (bits&exponentBits + exponentBits&-exponentBits) & signBit
 	c.nonzero |= bits &^ signBit
+}
+
+func checkComponents(field string, vector []float32, space *memory.Space) *memory.Rejection {
+	var seen components
+	for _, x := range vector {
+		seen.add(math.Float32bits(x))
+	}
+	return seen.check(field, vector, space)
 }
 
 func (c *components) check(field string, vector []float32, space *memory.Space) *memory.Rejection {
