@@ -34,6 +34,10 @@ test: ## Check everything: vet, protocol, house rules, all tests under the race 
 	@internal/simd/gen/check.sh
 	@echo "==> vet"
 	go vet -race $(PKGS)
+ifneq (,$(filter ./... ./internal/... ./internal/app,$(PKGS)))
+	@echo "==> what an observation allocates, which the race detector changes"
+	go test -run '^TestWhatAnObservationAllocates$$' ./internal/app
+endif
 	@echo "==> tests, house rules and import rules, under the race detector"
 	@# Last, so that a log ends with the tests' own summary.
 	$(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -timeout 8m $(PKGS)
