@@ -35,8 +35,8 @@ test: ## Check everything: vet, protocol, house rules, all tests under the race 
 	@echo "==> vet"
 	go vet -race $(PKGS)
 ifneq (,$(filter ./... ./internal/... ./internal/app,$(PKGS)))
-	@echo "==> what an observation allocates, which the race detector changes"
-	go test -run '^TestWhatAnObservationAllocates$$' ./internal/app
+	@echo "==> what the race detector would change: what an observation allocates, how long a stop takes"
+	go test -run '^(TestWhatAnObservationAllocates|TestAStopAppliesAllThatWasReceived)$$' ./internal/app
 endif
 	@echo "==> tests, house rules and import rules, under the race detector"
 	@# Last, so that a log ends with the tests' own summary.

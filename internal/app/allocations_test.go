@@ -37,8 +37,8 @@ type rawFlow struct {
 	message     []byte
 }
 
-// newRawFlow opens a stream into a space of its own, for frames of so many observations.
-func newRawFlow(t testing.TB, s *Server, h *http.Client, items int, packed bool) *rawFlow {
+// newRawFlow opens a stream into a space, which sends frames in turn.
+func newRawFlow(t testing.TB, s *Server, h *http.Client, space string, items int, frames [][]byte) *rawFlow {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -47,9 +47,7 @@ func newRawFlow(t testing.TB, s *Server, h *http.Client, items int, packed bool)
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/grpc+proto")
 	r.Header.Set("TE", "trailers")
-	hello := &engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Hello{Hello: &engramv1.Hello{
-		Space: fmt.Sprintf("frames-of-%d-%t", items, packed),
-	}}}
+	hello := &engramv1.MemoryFlowRequest{Frame: &engramv1.MemoryFlowRequest_Hello{Hello: &engramv1.Hello{Space: space}}}
 	text, err := proto.Marshal(hello)
 	require.NoError(t, err)
 	said := make(chan error, 1)
@@ -61,11 +59,15 @@ func newRawFlow(t testing.TB, s *Server, h *http.Client, items int, packed bool)
 	require.NoError(t, err)
 	require.NoError(t, <-said)
 	t.Cleanup(func() { require.NoError(t, response.Body.Close()) })
-	f := &rawFlow{t: t, up: up, down: response.Body, items: uint64(items), message: make([]byte, 64<<10)}
-	for n := range rawFrames {
-		f.frames = append(f.frames, rawFrame(n, items, packed))
+	return &rawFlow{t: t, up: up, down: response.Body, frames: frames, items: uint64(items), message: make([]byte, 64<<10)}
+}
+
+// newRawFrames makes frames of so many observations each.
+func newRawFrames(frames, items int, packed bool) (all [][]byte) {
+	for n := range frames {
+		all = append(all, rawFrame(n, items, packed))
 	}
-	return f
+	return all
 }
 
 // enveloped puts gRPC's head before a message: not compressed, and its length.
@@ -110,7 +112,13 @@ func rawObservation(n, i int, packedVectors bool) *engramv1.Observation {
 
 // send sends the next frame, and waits until no more than rawAhead are on their way.
 func (f *rawFlow) send() {
-	frame := f.frames[f.sent%rawFrames]
+	f.post()
+	f.wait(f.sent - min(f.sent, rawAhead))
+}
+
+// post sends the next frame.
+func (f *rawFlow) post() {
+	frame := f.frames[f.sent%uint64(len(f.frames))]
 	first := f.sent*f.items + 1
 	number := frame[len(frame)-binary.MaxVarintLen64:]
 	for i := range number { // a varint of full length, whatever the number
@@ -120,7 +128,6 @@ func (f *rawFlow) send() {
 	_, err := f.up.Write(frame)
 	require.NoError(f.t, err)
 	f.sent++
-	f.wait(f.sent - min(f.sent, rawAhead))
 }
 
 // wait waits until so many frames are acked.
@@ -201,7 +208,7 @@ func TestWhatAnObservationAllocates(t *testing.T) {
 	}
 	for _, c := range rawCases {
 		t.Run(c.name(), func(t *testing.T) {
-			f := newRawFlow(t, startServer(t, t.TempDir(), flag("telemetry.metrics", "")), h2c(t), c.items, c.packed)
+			f := newRawFlow(t, startServer(t, t.TempDir(), flag("telemetry.metrics", "")), h2c(t), "all", c.items, newRawFrames(rawFrames, c.items, c.packed))
 			objects, bytes := f.measure(min(4096, 1024*c.items))
 			t.Logf("%.1f objects and %.0f bytes an observation", objects, bytes)
 			assert.LessOrEqual(t, objects, c.objects)
@@ -215,7 +222,7 @@ func BenchmarkObservation(b *testing.B) {
 	for _, c := range rawCases {
 		b.Run(c.name(), func(b *testing.B) {
 			s, h := benchServer(b, flag("telemetry.metrics", ""))
-			f := newRawFlow(b, s, h, c.items, c.packed)
+			f := newRawFlow(b, s, h, "all", c.items, newRawFrames(rawFrames, c.items, c.packed))
 			used := cpu(b)
 			objects, bytes := f.measure(b.N)
 			b.ReportMetric(float64(cpu(b)-used)/float64(f.sent*f.items), "cpu-ns/op")
