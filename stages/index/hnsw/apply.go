@@ -5,12 +5,6 @@ import (
 	"slices"
 )
 
-// orphan is a node whose parent had no room to hold it.
-type orphan struct {
-	node, parent Node
-	level        int
-}
-
 // apply writes what was chosen: each node's own lists, then, target by target, those of what it has chosen.
 func (b *Builder) apply(workers int) {
 	t := &b.batch
@@ -40,12 +34,7 @@ func (b *Builder) apply(workers int) {
 		t.orphans = append(t.orphans, l.orphans...)
 		l.orphans = l.orphans[:0]
 	}
-	slices.SortFunc(t.orphans, func(x, y orphan) int {
-		return cmp.Or(cmp.Compare(x.node, y.node), cmp.Compare(x.level, y.level))
-	})
-	for _, o := range t.orphans {
-		b.linker(0).adopt(o)
-	}
+	b.adoptAll()
 }
 
 func holding(k link) int {
@@ -134,75 +123,4 @@ func (l *linker) answerOne(k link, list []uint32) {
 		return
 	}
 	l.set(k.target, level, worst, uint32(k.source), k.holds, k.distance)
-}
-
-// adopt gives an orphan a parent with room: one that its parent holds, or that these hold, and so on. All of the tree have
-// room at some distance, since those who hold nothing do.
-func (l *linker) adopt(o orphan) {
-	b := l.builder
-	if at := indexOf(l.st.list(o.node, o.level), o.parent); at >= 0 {
-		l.set(o.node, o.level, at, uint32(o.parent), false, l.st.listDistances(o.node, o.level)[at])
-	}
-	parent, ok := l.roomBeside(o, b.owed)
-	if !ok {
-		parent, ok = l.roomBeside(o, nil)
-	}
-	if !ok {
-		panic("hnsw: the tree has no room")
-	}
-	l.hold(parent, o.node, o.level)
-}
-
-// roomBeside finds the first with room, beside what is owed, on the way through the tree from an orphan's parent.
-func (l *linker) roomBeside(o orphan, owed map[place]int) (Node, bool) {
-	queue, seen := []Node{o.parent}, map[Node]bool{o.parent: true, o.node: true}
-	for ; len(queue) > 0; queue = queue[1:] {
-		n := queue[0]
-		if l.holds(n, o.level)+owed[place{n, o.level}] < l.builder.mostHeld(o.level) {
-			return n, true
-		}
-		for _, e := range l.st.list(n, o.level) {
-			if e == none {
-				break
-			}
-			if child := Node(e & mask); e&held != 0 && !seen[child] {
-				seen[child] = true
-				queue = append(queue, child)
-			}
-		}
-	}
-	return 0, false
-}
-
-// hold makes two nodes list each other for good.
-func (l *linker) hold(a, z Node, level int) {
-	var distance [1]float32
-	l.between(distance[:], a, []uint32{uint32(z)})
-	for _, side := range [2][2]Node{{a, z}, {z, a}} {
-		n, other := side[0], side[1]
-		list := l.st.list(n, level)
-		at := indexOf(list, other)
-		if at < 0 {
-			at = l.place(n, level)
-		}
-		l.set(n, level, at, uint32(other), true, distance[0])
-	}
-}
-
-// place returns where a list takes a node that it has to take: its end, or the farthest that is not of the tree.
-func (l *linker) place(n Node, level int) int {
-	list, distances := l.st.list(n, level), l.st.listDistances(n, level)
-	farthest := -1
-	for i, e := range list {
-		if e == none {
-			return i
-		}
-		if e&held == 0 && (farthest < 0 || distances[i] > distances[farthest]) {
-			farthest = i
-		}
-	}
-	if farthest < 0 {
-		panic("hnsw: a list has no room")
-	}
-	return farthest
 }

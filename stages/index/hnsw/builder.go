@@ -45,6 +45,7 @@ type Builder struct {
 	workers    []*linker
 	owed       map[place]int // parents that nodes are yet to get while others are removed; nil otherwise
 	batch      batch
+	passed     int // nodes without room that were met on the way to room for orphans, ever
 }
 
 // NewBuilder returns the builder of a graph, of which there is one. ef is how many of the nearest are found for a new node, of
@@ -293,7 +294,8 @@ func (b *Builder) raise(top entry) {
 	t := &b.batch
 	for i, n := range t.nodes {
 		for level := t.entry.level + 1; level <= t.levels[i] && t.began && n != top.node; level++ {
-			b.linker(0).adopt(orphan{node: n, parent: top.node, level: level})
+			o := orphan{node: n, parent: top.node, level: level}
+			b.linker(0).adopt(o, newRoomSearch(o))
 		}
 	}
 }

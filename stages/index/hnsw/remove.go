@@ -45,7 +45,8 @@ func (b *Builder) Remove(nodes []Node, workers int) {
 	for _, border := range r.borders {
 		for i := 1; i < len(border.nodes); i++ {
 			b.owed[place{border.nodes[i], border.level}]--
-			b.linker(0).adopt(orphan{node: border.nodes[i], parent: border.nodes[i-1], level: border.level})
+			o := orphan{node: border.nodes[i], parent: border.nodes[i-1], level: border.level}
+			b.linker(0).adopt(o, newRoomSearch(o))
 		}
 	}
 	b.owed = nil
