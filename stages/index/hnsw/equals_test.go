@@ -87,6 +87,19 @@ func TestEqualsTakeTheirTurns(t *testing.T) {
 	assert.Less(t, b.passed-before, rounds*batch)
 }
 
+// TestEqualsDoNotRaiseEf: that a walk finds some of many equals and the next one others does not make them dense.
+func TestEqualsDoNotRaiseEf(t *testing.T) {
+	c := equals(16_384, 32, 16)
+	g := New(Options{Scheme: c.scheme, Frame: c.frame, Measure: Distance})
+	b := NewBuilder(g, 40)
+	b.Adapt(40, 512)
+	for from := 0; from < len(c.items); from += 1024 {
+		_, err := b.Insert(t.Context(), c.items[from:from+1024], 2)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 40, b.Ef())
+}
+
 // BenchmarkEquals is the last inserts into a graph of 20,000, by batches of 1,024, of vectors that are different, or all equal.
 func BenchmarkEquals(b *testing.B) {
 	const n, batch = 20_480, 1024

@@ -46,18 +46,18 @@ func (t *tuner) adapt(ef int) int {
 	}
 }
 
-// sample walks again with twice the ef, and counts how many of the nearest were found before. The pool stays as it was.
+// sample walks again with twice the ef, and counts how many of what was found before are as near as the nearest of these: which of
+// several equals a walk finds says nothing. The pool stays as it was.
 func (l *linker) sample() {
 	t := &l.builder.tuner
 	l.kept = append(l.kept[:0], l.pool...)
 	found := append([]Found(nil), l.nearest()...)
 	l.walk(0, 2*l.builder.ef, l.last)
-	for _, f := range l.nearest() {
-		t.counted.Add(1)
-		for _, g := range found {
-			if f.Node == g.Node {
-				t.found.Add(1)
-			}
+	nearest := l.nearest()
+	t.counted.Add(int64(len(nearest)))
+	for _, f := range found {
+		if f.Distance <= nearest[len(nearest)-1].Distance {
+			t.found.Add(1)
 		}
 	}
 	l.pool = append(l.pool[:0], l.kept...)
