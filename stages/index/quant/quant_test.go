@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -254,5 +255,28 @@ func BenchmarkCodes(b *testing.B) {
 				s.NewQuery(&r, f)
 			}
 		})
+	}
+}
+
+// TestTheCentroidIsThatOfMost: a few long vectors do not move it, nor do many zero ones decide what is long.
+func TestTheCentroidIsThatOfMost(t *testing.T) {
+	s := For(384)
+	vectors := clustered(rand.New(rand.NewPCG(9, 10)), 400, 384, 1000)
+	_, plain := encodeAll(s, vectors)
+	for _, factor := range []float32{100, 1e5, 1e8} {
+		long := slices.Clone(vectors)
+		for i := range 5 {
+			long[i] = slices.Clone(long[i])
+			for j := range long[i] {
+				long[i][j] *= factor
+			}
+		}
+		for range 600 {
+			long = append(long, make([]float32, 384))
+		}
+		_, f := encodeAll(s, long)
+		assert.Equal(t, plain.perUnit, f.perUnit)
+		// The zero vectors, three in five, draw it towards them, and nothing else does.
+		assert.InDelta(t, 0.4, math.Sqrt(simd.SquaredNorm(f.centroid)/simd.SquaredNorm(plain.centroid)), 0.01)
 	}
 }
