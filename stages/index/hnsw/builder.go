@@ -80,6 +80,7 @@ type batch struct {
 	found  []link                   // of all, by target
 	groups []int32                  // where in found a target's begin
 	sorted []Node                   // nodes, ascending
+	apart  apart                    // those that lie apart
 
 	entry   entry
 	began   bool // the graph had an entry
@@ -114,6 +115,7 @@ func (b *Builder) insert(ctx context.Context, items []Item, workers int) error {
 	b.begin(items)
 	b.each(workers, len(items), func(l *linker, i int) { l.encode(i) })
 	b.number()
+	b.noteApart()
 	if b.batch.began {
 		b.each(workers, len(items), func(l *linker, i int) {
 			if ctx.Err() == nil {
@@ -284,6 +286,7 @@ func (b *Builder) publish() {
 		b.raise(top)
 		g.setEntry(top)
 	}
+	b.addApart()
 	g.live.Add(int64(len(t.nodes)))
 	t.items = nil
 	b.ef = b.tuner.adapt(b.ef)

@@ -37,6 +37,7 @@ type Graph struct {
 
 	storage  atomic.Pointer[storage] // replaced when it grows
 	top      atomic.Uint64           // of an entry; 0: there is none
+	apart    atomic.Pointer[apart]   // never changed, but replaced; nil: there are none
 	numbered atomic.Uint32           // numbers below it have been given to nodes
 	live     atomic.Int64            // nodes in the graph
 	epochs   *epoch.Epochs           // of whoever reads

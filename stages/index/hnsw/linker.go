@@ -88,6 +88,9 @@ func (l *linker) linkRun(r int) {
 		}
 		before = t.starts[i][0]
 		l.last = append(l.last, t.starts[i][:]...)
+		if l.apart = nil; b.graph.liesApart(l.st, t.nodes[i]) {
+			l.apart = b.graph.apartNodes()
+		}
 		l.walk(0, b.ef, l.last)
 		if place%sampleEvery == 0 && b.tuner.most > 0 {
 			l.sample()
@@ -112,6 +115,9 @@ func (b *Builder) isNew(n Node) bool {
 func (l *linker) mates(place int) []uint32 {
 	b := l.builder
 	t := &b.batch
+	if i := int(t.order[place]); b.graph.liesApart(l.st, t.nodes[i]) {
+		return l.matesApart(i)
+	}
 	from, to := 0, len(t.order)
 	start := t.starts[t.order[place]][0]
 	if b.graph.Len() > smallGraph {
@@ -127,6 +133,18 @@ func (l *linker) mates(place int) []uint32 {
 	for p := from; p < to; p++ {
 		if p != place {
 			l.ids = append(l.ids, uint32(t.nodes[t.order[p]]))
+		}
+	}
+	return l.ids
+}
+
+// matesApart returns those of the batch that lie apart, for one of them: their walks begin at places that say nothing about them.
+func (l *linker) matesApart(i int) []uint32 {
+	t := &l.builder.batch
+	l.ids = l.ids[:0]
+	for _, n := range t.apart[:min(len(t.apart), smallGraph)] {
+		if Node(n) != t.nodes[i] {
+			l.ids = append(l.ids, n)
 		}
 	}
 	return l.ids

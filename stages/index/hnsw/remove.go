@@ -51,6 +51,7 @@ func (b *Builder) Remove(nodes []Node, workers int) {
 	}
 	b.owed = nil
 	r.crown()
+	r.dropApart()
 	g.live.Add(-int64(len(r.nodes)))
 	for _, n := range r.nodes {
 		atomic.StoreUint32(&st.slots[n], freeSlot)

@@ -245,6 +245,7 @@ func (s *Restorer) Finish() (*Builder, error) {
 		return nil, fmt.Errorf("hnsw: %d of %d nodes of a saved graph have no vector, the first of slot %d",
 			len(s.order)-s.next, len(s.order), s.st.slots[s.order[s.next]])
 	}
+	s.builder.graph.findApart(func(Node) bool { return false })
 	return s.builder, nil
 }
 

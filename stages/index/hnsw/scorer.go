@@ -53,7 +53,7 @@ func (s *scorer) estimates(out []float32, nodes []uint32) {
 	for i, sum := range sums {
 		b := s.st.besideOf(Node(nodes[i])) //nolint:gosec // sums are as many as nodes
 		if b.norm < 0 {                    // there is no estimate
-			s.exact(out[i:i+1], nodes[i:i+1])
+			s.exactly(out[i:i+1], nodes[i:i+1])
 			continue
 		}
 		d := b.factor * (e.PerSum*float32(int32(sum)) + e.PerOne*b.ones + e.Constant)
@@ -64,6 +64,16 @@ func (s *scorer) estimates(out []float32, nodes []uint32) {
 			d += (s.lift - b.lift) * (s.lift - b.lift)
 		}
 		out[i] = d //nolint:gosec // as above
+	}
+}
+
+// exactly writes how far nodes are by their int8 codes, on the scale of estimates, which by Inner is another.
+func (s *scorer) exactly(out []float32, nodes []uint32) {
+	s.exact(out, nodes)
+	if s.inner && !s.st.fine && s.probe.Estimated {
+		for i, d := range out {
+			out[i] = 2 * (d + s.probe.Central)
+		}
 	}
 }
 
@@ -107,18 +117,22 @@ func (s *scorer) direction() float64 {
 }
 
 // roughly writes how far nodes are from a node by their 1-bit codes: what the angle between what they differ by from the centroid
-// is expected to be.
+// is expected to be; by int8 codes where there is no estimate.
 func (s *scorer) roughly(out []float32, n Node, nodes []uint32) {
-	if s.st.fine {
+	own := s.st.besideOf(n)
+	if s.st.fine || own.norm < 0 {
 		s.between(out, n, nodes)
 		return
 	}
 	s.ready(len(nodes))
 	sums := s.sums[:len(nodes)]
 	simd.HammingMany(sums, s.st.bits(n), s.st.records, s.st.stride, nodes)
-	own := s.st.besideOf(n)
 	for i, differing := range sums {
 		b := s.st.besideOf(Node(nodes[i]))
+		if b.norm < 0 {
+			s.between(out[i:i+1], n, nodes[i:i+1])
+			continue
+		}
 		d := own.norm + b.norm - 2*float32(math.Sqrt(float64(own.norm)*float64(b.norm)))*s.st.cosines[differing] // of equal ones 0
 		if s.lifted {
 			d += (own.lift - b.lift) * (own.lift - b.lift)

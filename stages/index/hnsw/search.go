@@ -39,6 +39,7 @@ const (
 type walker struct {
 	scorer
 
+	apart   apart    // that walks at level 0 begin at too
 	pool    []uint64 // the nearest seen, ascending: key of the distance, node<<1, and whether it is expanded
 	visited visited
 	nodes   []uint32
@@ -154,10 +155,27 @@ func (w *walker) start(ef int, from []uint32) {
 	w.look(ef)
 }
 
+// startApart has a walk begin at what lies apart too, compared by int8 codes: the error of an estimate grows with the length.
+func (w *walker) startApart(ef int) {
+	w.nodes = w.nodes[:0]
+	for _, n := range w.apart {
+		if n < w.st.limit && w.visited.add(n) {
+			w.nodes = append(w.nodes, n)
+		}
+	}
+	w.exactly(w.distances(len(w.nodes)), w.nodes)
+	w.take(ef)
+}
+
 // look compares the nodes that were collected and puts them into the pool. It returns the first place that was filled.
 func (w *walker) look(ef int) int {
-	near := w.distances(len(w.nodes))
-	w.estimates(near, w.nodes)
+	w.estimates(w.distances(len(w.nodes)), w.nodes)
+	return w.take(ef)
+}
+
+// take puts the nodes that were compared into the pool.
+func (w *walker) take(ef int) int {
+	near := w.near[:len(w.nodes)]
 	first, most := ef, uint32(math.MaxUint32)
 	if len(w.pool) == ef {
 		most = uint32(w.pool[ef-1] >> 32)
@@ -180,6 +198,9 @@ func (w *walker) look(ef int) int {
 // walk fills the pool with the ef nearest that it comes by at a level, from nodes of that level.
 func (w *walker) walk(level, ef int, from []uint32) {
 	w.start(ef, from)
+	if level == 0 && len(w.apart) > 0 {
+		w.startApart(ef)
+	}
 	for next := 0; next < len(w.pool); {
 		w.nodes = w.nodes[:0]
 		first, taken := -1, 0
@@ -365,6 +386,7 @@ func (s *Searcher) begin(g *Graph, q Query) (entry, bool) {
 	}
 	s.graph = g
 	w := &s.walker
+	w.apart = g.apartNodes()
 	w.st, w.perUnit, w.inner, w.probe = g.storage.Load(), g.frame.PerUnit(), g.measure == Inner, &s.probe
 	g.scheme.Rotate(&s.rotated, q.Vector)
 	if g.unit {
@@ -374,6 +396,9 @@ func (s *Searcher) begin(g *Graph, q Query) (entry, bool) {
 		g.frame.InnerProbe(&s.probe, &s.rotated, &s.scratch)
 	} else {
 		g.frame.Probe(&s.probe, &s.rotated, &s.scratch)
+		if s.probe.Estimated { // it is not as long as they are, and so nearer to the others
+			w.apart = nil
+		}
 	}
 	return e, true
 }
@@ -381,7 +406,7 @@ func (s *Searcher) begin(g *Graph, q Query) (entry, bool) {
 // end lets go of the graph.
 func (s *Searcher) end() {
 	runtime.KeepAlive(s.walker.st)
-	s.graph, s.walker.st = nil, nil
+	s.graph, s.walker.apart, s.walker.st = nil, nil, nil
 }
 
 // kept ranks the pool and leaves out what the query does not keep.

@@ -14,6 +14,10 @@ type Probe struct {
 	Planes    []uint64 // compare with simd.DotBits4Many
 	Estimate  simd.Estimate
 	Estimated bool // false: by 1-bit codes, vectors are not told apart
+
+	// Central is the product of the query's direction with the centroid, in units: an estimate is -2 times that with a vector, and
+	// twice this more. Of InnerProbe alone, where Estimated.
+	Central float32
 }
 
 // Probe fills p with a vector, for squared distances in units of the frame.
@@ -40,6 +44,7 @@ func (f *Frame) InnerProbe(p *Probe, r *Rotated, w *Scratch) {
 		w.residual[i] = x * scale
 	}
 	p.Estimate = estimateBy(p.Planes, w.residual)
+	p.Central = simd.Dot(w.residual, f.centroid)
 }
 
 func (f *Frame) encodeProbe(p *Probe, r *Rotated) {
