@@ -111,7 +111,6 @@ func (b *Builder) Insert(ctx context.Context, items []Item, workers int) (int, e
 
 // insert adds items to the graph, all of which are searched in it as it stands, or none.
 func (b *Builder) insert(ctx context.Context, items []Item, workers int) error {
-	b.graph.epochs.Advance()
 	b.begin(items)
 	b.each(workers, len(items), func(l *linker, i int) { l.encode(i) })
 	b.number()

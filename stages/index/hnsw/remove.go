@@ -57,6 +57,7 @@ func (b *Builder) Remove(nodes []Node, workers int) {
 		atomic.StoreUint32(&st.slots[n], freeSlot)
 		b.retire(n)
 	}
+	g.epochs.Advance() // so that, where nobody searches, the next insert takes the numbers
 }
 
 // removal is nodes on their way out.

@@ -8,6 +8,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestEveryChangeIsOneEpoch: removals and inserts begin one each, and numbers wait for the searches that may have seen them.
+func TestEveryChangeIsOneEpoch(t *testing.T) {
+	c := encode(clusters(rand.New(rand.NewPCG(29, 30)), 300, 16, 4, 0.5), false)
+	first := *c
+	first.items = c.items[:100]
+	g, b := build(t, &first, Options{}, 20, 100, 1)
+	began := g.epochs.Now()
+	reader := g.epochs.Enter()
+	b.Remove([]Node{3, 4}, 1)
+	require.Equal(t, began+1, g.epochs.Now())
+	for from := 100; from < 300; from += 100 {
+		_, err := b.Insert(t.Context(), c.items[from:from+100], 1)
+		require.NoError(t, err)
+		require.Equal(t, began+1, g.epochs.Now(), "the search may have seen what was removed")
+		require.Equal(t, 100+from, int(g.numbered.Load()))
+	}
+	g.epochs.Leave(reader)
+	for slot := range uint32(2) {
+		item := c.items[0]
+		item.Slot = 1000 + slot
+		_, err := b.Insert(t.Context(), []Item{item}, 1)
+		require.NoError(t, err)
+		require.Equal(t, began+2+uint64(slot), g.epochs.Now())
+		require.Equal(t, 300, int(g.numbered.Load()))
+	}
+	require.NoError(t, Validate(g))
+}
+
 // TestWhatHoldsMuchStaysWithinItsRoom: what the nodes that hold most hold is removed, again and again.
 func TestWhatHoldsMuchStaysWithinItsRoom(t *testing.T) {
 	for _, degree := range []int{8, 32} {
