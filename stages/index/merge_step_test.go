@@ -52,11 +52,13 @@ func TestWhatDiesBeforeItIsMergedLeaves(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Greater(t, m.coverage.Load().graph.Len(), 2000)
+	require.LessOrEqual(t, m.searches, 2, "none at every step while a reader stays")
 	epochs.Leave(reader)
 	for range 20 {
 		_, _, err := m.step(t.Context(), 3001, limits)
 		require.NoError(t, err)
 	}
 	require.Less(t, m.coverage.Load().graph.Len(), 500)
+	require.LessOrEqual(t, m.searches, 4)
 	require.False(t, m.worthwhile(limits))
 }

@@ -52,10 +52,12 @@ type merged struct {
 	failed   atomic.Bool              // by the merger: nothing is merged any more, the owner is to rebuild the space
 
 	// the merger's
-	builder *hnsw.Builder
-	unsaved unsaved
-	seen    mark // readers before it had left
-	next    mark // readers before it are being waited for
+	builder  *hnsw.Builder
+	unsaved  unsaved
+	seen     mark           // readers before it had left
+	next     mark           // readers before it are being waited for
+	searched memory.Version // of seen, when the graph was last searched for dead nodes
+	searches int            // how often it was
 }
 
 // coverage is how far the graph reaches. Immutable.
@@ -228,6 +230,11 @@ func (m *merged) sweep(g *hnsw.Graph, workers int) {
 	if killed-m.swept.Load() <= int64(g.Len()/removeShare) {
 		return
 	}
+	if m.seen.version == m.searched { // what was dead to every reader then has been found, and nothing has come to be since
+		return
+	}
+	m.searched = m.seen.version
+	m.searches++
 	var dead []hnsw.Node
 	waits := false
 	g.Each(func(n hnsw.Node, slot uint32) bool {
