@@ -41,8 +41,9 @@ const (
 //  2. codes of covered slots are released when no reader has an older coverage.
 type merged struct {
 	// immutable
-	tier   *fresh.Tier
-	epochs *epoch.Epochs
+	tier    *fresh.Tier
+	epochs  *epoch.Epochs
+	scanned bool // there is no graph, and will be none
 
 	// atomic
 	coverage atomic.Pointer[coverage] // never nil; written by the merger
@@ -94,6 +95,9 @@ func (m *merged) watch(published memory.Version) {
 	}
 }
 
+// over reports whether nothing will be merged any more.
+func (m *merged) over() bool { return m.scanned || m.failed.Load() }
+
 // mergeLimits say when and how a tier is merged.
 type mergeLimits struct {
 	graphFrom int // vectors that a graph is worth; 0: there is none
@@ -102,7 +106,7 @@ type mergeLimits struct {
 
 // worthwhile reports whether a step may have something to do. Anyone may ask.
 func (m *merged) worthwhile(limits mergeLimits) bool {
-	if limits.graphFrom == 0 || m.failed.Load() {
+	if limits.graphFrom == 0 || m.over() {
 		return false
 	}
 	c := m.coverage.Load()

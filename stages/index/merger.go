@@ -10,6 +10,9 @@ import (
 // lull is how long the merger waits for readers that are still about.
 const lull = 20 * time.Millisecond
 
+// mostFailures is how many merges of a space fail before it goes on without a graph.
+const mostFailures = 2
+
 // merger moves what is new into the graphs, in the background, a batch of a space at a time and the spaces in turn.
 type merger struct {
 	// immutable
@@ -23,6 +26,9 @@ type merger struct {
 	progress bell          // rings when a merge may have made room
 	ended    chan struct{} // closed when run has returned
 	cancel   context.CancelFunc
+
+	// before is a test's hook, set before use: it runs before each step. nil: none.
+	before func()
 
 	mu    sync.Mutex
 	queue []*space // guarded by mu: those with something to do, each once
@@ -151,17 +157,18 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 		return false, false
 	}
 	v := sp.view.Load()
-	if v.merged == nil || v.merged.failed.Load() {
+	if v.merged == nil || v.merged.over() {
 		return false, false
 	}
 	err := guarded(func() (err error) {
+		if m.before != nil {
+			m.before()
+		}
 		more, later, err = v.merged.step(ctx, v.version, m.limits)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		m.logger.Error("index: the merge of a space has failed, it will be rebuilt", "space", sp.name, "cause", err)
-		v.merged.failed.Store(true)
-		m.snapshots.remove(sp.incarnation) // it may have had the fault in it
+		m.fail(sp, v.merged, err)
 		more, later = false, false
 	}
 	if err == nil && more {
@@ -170,6 +177,20 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 		m.keep(ctx, sp, v.merged, idleShare)
 	}
 	return more, later
+}
+
+// fail has the owner of a space rebuild it: with a graph, and when that has failed before, without one. What fails twice would fail
+// for ever, and each time all of the space would be read from the journal.
+func (m *merger) fail(sp *space, g *merged, cause error) {
+	if failures := sp.failures.Add(1); failures < mostFailures {
+		m.logger.Error("index: the merge of a space has failed, it will be rebuilt", "space", sp.name, "cause", cause)
+	} else {
+		m.logger.Error("index: merges of a space have failed too often, it is rebuilt without a graph and all of it scanned until a restart",
+			"space", sp.name, "failures", failures, "cause", cause,
+			"hint", "recalls stay right, and get slower as the space grows: report the cause, and restart to try again; graph_from: 0 does without graphs")
+	}
+	m.snapshots.remove(sp.incarnation) // it may have had the fault in it
+	g.failed.Store(true)               // after the count, by which the owner rebuilds
 }
 
 // room returns once the space's graph is not too far behind for n more vectors, or nothing of it is going to be merged. The space's

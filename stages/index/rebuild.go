@@ -97,7 +97,7 @@ func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched [
 		}
 		ix.logger.Error("index: rebuilding a space from the journal", "space", c.space.name, "try", try+1, "cause", cause)
 		w := ix.newWriter()
-		w.epochs = &c.space.epochs
+		w.epochs, w.scanned = &c.space.epochs, c.space.failures.Load() >= mostFailures
 		matched, cause = ix.rebuildInto(ctx, &w, c)
 		if ctx.Err() != nil {
 			return nil, contextFault(ctx)

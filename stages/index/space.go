@@ -17,14 +17,15 @@ type space struct {
 	incarnation uint64
 
 	// atomic
-	view    atomic.Pointer[view] // never nil; written by the owner
-	waiting bell                 // rings at the next publication
-	dropped atomic.Bool          // the space has been deleted: what is published here nobody finds
-	due     atomic.Bool          // the merger has it in its queue
-	kept    atomic.Bool          // there is a snapshot of its graph
-	used    atomic.Bool          // somebody has asked for it, or written, since the merger looked
-	loading atomic.Bool          // the loader has it
-	epochs  epoch.Epochs         // of whoever looks for the nearest; entered before the view is loaded
+	view     atomic.Pointer[view] // never nil; written by the owner
+	waiting  bell                 // rings at the next publication
+	dropped  atomic.Bool          // the space has been deleted: what is published here nobody finds
+	due      atomic.Bool          // the merger has it in its queue
+	failures atomic.Int64         // merges of it that have failed; by the merger
+	kept     atomic.Bool          // there is a snapshot of its graph
+	used     atomic.Bool          // somebody has asked for it, or written, since the merger looked
+	loading  atomic.Bool          // the loader has it
+	epochs   epoch.Epochs         // of whoever looks for the nearest; entered before the view is loaded
 
 	// guarded by carry, which the lane that carries the space holds from prepare to commit, and else whoever loads or unloads
 	carry    sync.Mutex

@@ -126,7 +126,7 @@ func (sp *space) touch() {
 // journal. An error says that ctx ended.
 func (ix *index) reload(ctx context.Context, sp *space) error {
 	w := ix.newWriter()
-	w.epochs, w.restore = &sp.epochs, ix.restorer(sp)
+	w.epochs, w.restore, w.scanned = &sp.epochs, ix.restorer(sp), sp.failures.Load() >= mostFailures
 	err := guarded(func() error {
 		return w.takeBack(ctx, &sp.w, func() memory.Space {
 			description, _ := ix.journal.Space(sp.name)

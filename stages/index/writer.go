@@ -22,6 +22,7 @@ type writer struct {
 	hash    func(string) uint64
 	journal Journal
 	epochs  *epoch.Epochs // of the space's readers
+	scanned bool          // it gets no graph
 
 	tier    *fresh.Tier
 	merged  *merged // beside the tier
@@ -76,6 +77,7 @@ func (w *writer) fit(describe func() memory.Space, dimension int) error {
 	}
 	w.tier, w.ids = fresh.New(dimension, metric), newIDTable(leastIDs)
 	w.merged = newMerged(w.tier, w.epochs)
+	w.merged.scanned = w.scanned
 	if w.restore != nil {
 		w.restoring = w.restore(w.merged)
 	}
