@@ -80,11 +80,16 @@ func TestWhatIsNoGraphIsRefused(t *testing.T) {
 	_, b := build(t, c, o, 20, 60, 1)
 	whole := saved(t, b)
 	o.Scheme = c.scheme
-	for i := range whole {
+	some := []int{len(whole) - 1} // the head and the centroid, and bytes of nodes
+	for i := range 64 + 4*c.scheme.Padded() {
+		some = append(some, i)
+	}
+	for range 300 {
+		some = append(some, r.IntN(len(whole)))
+	}
+	for _, i := range some {
 		_, err := Restore(bytes.NewReader(whole[:i]), o)
 		require.Error(t, err, "%d of %d bytes", i, len(whole))
-	}
-	for i := range whole {
 		wrong := bytes.Clone(whole)
 		wrong[i] ^= byte(1 + r.IntN(255))
 		s, err := Restore(bytes.NewReader(wrong), o)
