@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/engram-stream/engram/stages/index/quant"
@@ -48,10 +49,24 @@ type Tier struct {
 	end       atomic.Uint32             // slots below it are committed; written by the writer only
 
 	// the writer's own
-	tail    Slot // slots from end to tail are prepared
+	tail Slot // slots from end to tail are prepared
+}
+
+// encoder is room to encode a vector in. Tiers share them: one of their own would be a quarter of what a tiny tier takes.
+type encoder struct {
 	rotated quant.Rotated
 	bits    []uint64
 	scratch quant.Scratch
+}
+
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// code returns room for a 1-bit code.
+func (e *encoder) code(words int) []uint64 {
+	if cap(e.bits) < words {
+		e.bits = make([]uint64, words)
+	}
+	return e.bits[:words]
 }
 
 // directory is where the blocks are. Immutable.
@@ -83,18 +98,21 @@ func (t *Tier) Len() int { return int(t.end.Load()) }
 // Prepare encodes an entry past the published end and returns the slot that Commit will publish it under. Writer only.
 // A vector of another dimension panics.
 func (t *Tier) Prepare(e Entry) Slot {
-	t.scheme.Rotate(&t.rotated, e.Vector)
+	en := encoders.Get().(*encoder)
+	defer encoders.Put(en)
+	t.scheme.Rotate(&en.rotated, e.Vector)
 	if t.metric == Cosine {
-		t.rotated.Normalize()
+		en.rotated.Normalize()
 	}
 	slot := t.tail
 	index, offset := locate(slot)
 	t.growTo(index)
 	d := t.directory.Load()
 	b := d.blocks[index]
-	b.factors[offset] = quant.EncodeInt8(b.code(offset, t.scheme.Padded()), &t.rotated)
+	b.factors[offset] = quant.EncodeInt8(b.code(offset, t.scheme.Padded()), &en.rotated)
 	if d.frame != nil {
-		b.coarse.put(offset, t.bits, t.metric.coarse(d.frame.Encode(t.bits, &t.rotated, &t.scratch)))
+		bits := en.code(t.scheme.Words())
+		b.coarse.put(offset, bits, t.metric.coarse(d.frame.Encode(bits, &en.rotated, &en.scratch)))
 	}
 	b.records[offset] = record{birth: e.Birth, ordinal: e.Ordinal, at: e.At, older: None}
 	runtime.KeepAlive(b)
@@ -144,7 +162,9 @@ func (t *Tier) enframe(d *directory) {
 		b, offset := place(i)
 		return b.code(offset, padded), b.factors[offset]
 	})
-	t.bits = make([]uint64, t.scheme.Words())
+	en := encoders.Get().(*encoder)
+	defer encoders.Put(en)
+	code := en.code(t.scheme.Words())
 	for i, b := range d.blocks {
 		coded := *b
 		coded.coarse = newCoarse(len(b.records), t.scheme)
@@ -152,8 +172,8 @@ func (t *Tier) enframe(d *directory) {
 	}
 	for i := range growingSlots {
 		b, offset := place(i)
-		bits := d.frame.EncodeAgain(t.bits, b.code(offset, padded), b.factors[offset], &t.scratch)
-		b.coarse.put(offset, t.bits, t.metric.coarse(bits))
+		bits := d.frame.EncodeAgain(code, b.code(offset, padded), b.factors[offset], &en.scratch)
+		b.coarse.put(offset, code, t.metric.coarse(bits))
 	}
 }
 

@@ -74,9 +74,7 @@ type Scratch struct {
 
 // residualOf returns what a vector differs by from the centroid; false when it is too far away.
 func (f *Frame) residualOf(w *Scratch, r *Rotated) ([]float32, bool) {
-	if len(w.residual) != len(f.centroid) {
-		w.residual = make([]float32, len(f.centroid))
-	}
+	w.residual = sized(w.residual, len(f.centroid))
 	if r.Norm*f.perUnit > farNorms {
 		return nil, false
 	}

@@ -36,9 +36,7 @@ func (f *Frame) InnerProbe(p *Probe, r *Rotated, w *Scratch) {
 	if p.Estimated = r.Norm > 0; !p.Estimated {
 		return
 	}
-	if len(w.residual) != len(f.centroid) {
-		w.residual = make([]float32, len(f.centroid))
-	}
+	w.residual = sized(w.residual, len(f.centroid))
 	scale := float32(r.Scale / r.Norm)
 	for i, x := range r.Values {
 		w.residual[i] = x * scale

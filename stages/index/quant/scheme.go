@@ -55,15 +55,21 @@ func (s *Scheme) Rotate(to *Rotated, v []float32) {
 	if len(v) != s.dimension {
 		panic(fmt.Sprintf("quant: a vector of %d components where they have %d", len(v), s.dimension))
 	}
-	if len(to.Values) != s.Padded() {
-		to.Values = make([]float32, s.Padded())
-	}
+	to.Values = sized(to.Values, s.Padded())
 	_, squared := simd.Norms(v)
 	to.Scale, to.Norm = 1, math.Sqrt(float64(squared))
 	if !InRange(squared) {
 		v = to.toUnit(v)
 	}
 	s.rotation.Rotate(to.Values, v)
+}
+
+// sized returns room for n components, in what there is if that is enough.
+func sized(room []float32, n int) []float32 {
+	if cap(room) < n {
+		return make([]float32, n)
+	}
+	return room[:n]
 }
 
 // toUnit returns v scaled to length 1, and notes by how much; the zero vector stays as it is.
@@ -120,9 +126,7 @@ func EncodeInt8(code []int8, r *Rotated) Int8 {
 
 // decode makes the rotated vector of an int8 code again, as nearly as it is known.
 func decode(to *Rotated, code []int8, f Int8) {
-	if len(to.Values) != len(code) {
-		to.Values = make([]float32, len(code))
-	}
+	to.Values = sized(to.Values, len(code))
 	for i, c := range code {
 		to.Values[i] = float32(c)
 	}
