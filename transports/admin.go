@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 	engramv1 "github.com/engram-stream/engram/proto/gen/engram/v1"
@@ -70,6 +72,8 @@ func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*en
 		response := s.stats(t)
 		committed, attached, detached := s.Journal.Get().JournalStats()
 		response.Committed, response.SessionsAttached, response.SessionsDetached = committed, uint32(attached), uint32(detached)
+		response.Index = indexToWire(s.Index.Get().Stats())
+		response.Graphed = response.GetIndex().GetGraphedVectors()
 		return response, nil
 	}
 	if err := s.requireSpace(r.GetSpace()); err != nil {
@@ -79,6 +83,8 @@ func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*en
 	response := s.stats(t)
 	response.Committed = uint64(s.Index.Get().Published(r.GetSpace()))
 	response.SessionsAttached = uint32(s.hub.Attached(r.GetSpace()))
+	response.Index = heldToWire(s.Index.Get().Held(r.GetSpace()))
+	response.Graphed = response.GetIndex().GetGraphedVectors()
 	return response, nil
 }
 
@@ -109,6 +115,23 @@ func (s *Server) stats(t session.Tally) *engramv1.GetStatsResponse {
 		Offered: t.Offered, Accepted: t.Accepted, Duplicate: t.Duplicate, Nacked: t.Nacked,
 		Rejected: t.Rejected, Superseded: t.Superseded, Aborted: t.Aborted, InFlight: t.InFlight,
 	}
+}
+
+func heldToWire(h memory.IndexHeld) *engramv1.IndexStats {
+	return &engramv1.IndexStats{
+		GraphedVectors: h.Graphed, ScannedVectors: h.Scanned, BehindVectors: h.Behind,
+		CodesBytes: h.Codes, GraphsBytes: h.Graphs, RecordsBytes: h.Records, IdsBytes: h.IDs,
+	}
+}
+
+func indexToWire(s memory.IndexStats) *engramv1.IndexStats {
+	w := heldToWire(s.IndexHeld)
+	w.MostBehindVectors = s.MostBehind
+	w.GraphedSpaces, w.ScannedSpaces, w.DegradedSpaces = uint32(s.GraphedSpaces), uint32(s.ScannedSpaces), uint32(s.DegradedSpaces)
+	w.MergedVectors, w.Merges, w.FailedMerges, w.RemovedVectors = s.Merged, s.Merges, s.FailedMerges, s.Removed
+	w.Merging, w.WriterWaits, w.WritersWaited = durationpb.New(s.Merging), s.Waits, durationpb.New(s.Waited)
+	w.RebuiltSpaces = s.Rebuilt
+	return w
 }
 
 // spaceToWire adds what the index knows of a space.

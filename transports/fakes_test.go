@@ -300,6 +300,16 @@ func (x *index) WaitPublished(_ context.Context, _ string, v memory.Version) err
 func (x *index) Memories(string) (uint64, memory.Version) { return 3, x.Published("") }
 func (x *index) Published(string) memory.Version          { return 5 }
 func (x *index) Graphed(string) memory.Version            { return 6 } // it has gone on meanwhile
+func (x *index) Stats() memory.IndexStats {
+	return memory.IndexStats{
+		Merged: 1, Merges: 2, FailedMerges: 3, Removed: 4, Merging: 5 * time.Second, Waits: 6, Waited: 7 * time.Second, Rebuilt: 8,
+		IndexHeld: x.Held(""), MostBehind: 9, GraphedSpaces: 10, ScannedSpaces: 11, DegradedSpaces: 12,
+	}
+}
+
+func (x *index) Held(string) memory.IndexHeld {
+	return memory.IndexHeld{Graphed: 13, Scanned: 14, Behind: 15, Codes: 16, Graphs: 17, Records: 18, IDs: 19}
+}
 
 // gauge reports a pressure that a test sets.
 type gauge struct {

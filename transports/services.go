@@ -48,6 +48,9 @@ type Index interface {
 	Published(space string) memory.Version
 	// Graphed returns the version up to which a space's graph is searched; 0: it has none.
 	Graphed(space string) memory.Version
+	// Stats and Held tell what the index has done and what it holds, of all spaces or of one.
+	Stats() memory.IndexStats
+	Held(space string) memory.IndexHeld
 }
 
 // Admission tells how full the process is. Safe for concurrent use.

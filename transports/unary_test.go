@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/engram-stream/engram/graph"
@@ -191,6 +192,13 @@ func TestGetStats(t *testing.T) {
 	assert.Equal(t, uint64(4), all.GetQueueDepth())
 	assert.Equal(t, uint64(7), all.GetCommitted())
 	assert.Equal(t, uint32(2), all.GetSessionsAttached())
+	assert.Equal(t, uint64(13), all.GetGraphed())
+	assert.Equal(t, &engramv1.IndexStats{
+		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19,
+		MostBehindVectors: 9, GraphedSpaces: 10, ScannedSpaces: 11, DegradedSpaces: 12,
+		MergedVectors: 1, Merges: 2, FailedMerges: 3, RemovedVectors: 4, Merging: durationpb.New(5 * time.Second),
+		WriterWaits: 6, WritersWaited: durationpb.New(7 * time.Second), RebuiltSpaces: 8,
+	}, all.GetIndex())
 	_, err = h.GetStats(t.Context(), &engramv1.GetStatsRequest{Space: "faces"})
 	assert.Equal(t, fault.NotFound, fault.KindOf(err))
 	h.journal.spaces["faces"] = memory.Space{Name: "faces"}
@@ -198,6 +206,10 @@ func TestGetStats(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, uint64(2), one.GetAccepted())
 	assert.Equal(t, uint64(5), one.GetCommitted())
+	assert.Equal(t, uint64(13), one.GetGraphed())
+	assert.Equal(t, &engramv1.IndexStats{
+		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19,
+	}, one.GetIndex())
 }
 
 func TestGetStatsCountsWhatWasReceivedBefore(t *testing.T) {

@@ -1,13 +1,17 @@
 package app
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	dto "github.com/prometheus/client_model/go"
@@ -83,6 +87,51 @@ func TestMetricsSayWhatGetStatsSays(t *testing.T) {
 	assert.Equal(t, float64(want.GetQueueCapacity()), value(t, got, "engram_budget_limit_items", ""))
 	assert.Equal(t, float64(want.GetSessionsAttached()), value(t, got, "engram_sessions", "attached"))
 	assert.Equal(t, float64(want.GetSessionsDetached()), value(t, got, "engram_sessions", "detached"))
+}
+
+// A space that is large enough gets a graph, and what is known of it is the same for operators and programs.
+func TestMetricsSayWhatGetStatsSaysOfTheIndex(t *testing.T) {
+	pipeline, err := os.ReadFile("../../config/default.yaml")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "pipeline.yaml")
+	require.NoError(t, os.WriteFile(file, bytes.Replace(pipeline, []byte("graph_from: 50000"), []byte("graph_from: 1000"), 1), 0o600))
+	s, err := New(Config{File: file, Overrides: []config.Override{flag("listen", "127.0.0.1:0"), flag("data", t.TempDir())}, LookupEnv: noEnvironment})
+	require.NoError(t, err)
+	require.NoError(t, s.Start(t.Context()))
+	t.Cleanup(func() { stop(t, s) })
+	client := memoryClient(t, s)
+	for i := range 3 {
+		r := &engramv1.ObserveRequest{Space: "faces"}
+		for j := range 500 {
+			r.Observations = append(r.Observations, seen(strconv.Itoa(500*i+j), float32(j), float32(i)))
+		}
+		_, err := client.Observe(t.Context(), connect.NewRequest(r))
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return stats(t, s).GetIndex().GetGraphedVectors() > 1000 }, patience, 10*time.Millisecond)
+	want := stats(t, s).GetIndex()
+	got := scrape(t, s)
+	for name, labelled := range map[string]map[string]uint64{
+		"engram_index_spaces": {"graphed": 1, "scanned": 0, "degraded": 0},
+		"engram_index_bytes": {
+			"codes": want.GetCodesBytes(), "graphs": want.GetGraphsBytes(), "records": want.GetRecordsBytes(), "ids": want.GetIdsBytes(),
+		},
+		"engram_index_vectors":       {"graphed": want.GetGraphedVectors(), "scanned": want.GetScannedVectors()},
+		"engram_index_behind":        {"": want.GetBehindVectors()},
+		"engram_index_space_behind":  {"": want.GetMostBehindVectors()},
+		"engram_index_merges_total":  {"success": want.GetMerges(), "failure": 0},
+		"engram_index_merged_total":  {"": want.GetMergedVectors()},
+		"engram_index_removed_total": {"": want.GetRemovedVectors()},
+		"engram_index_rebuilt_total": {"": 0},
+		"engram_index_waits_total":   {"": 0},
+	} {
+		for label, n := range labelled {
+			assert.Equal(t, float64(n), value(t, got, name, label), "%s %s", name, label)
+		}
+	}
+	assert.Equal(t, want.GetGraphedVectors(), stats(t, s).GetGraphed())
+	assert.GreaterOrEqual(t, value(t, got, "engram_index_merging_seconds_total", ""), want.GetMerging().AsDuration().Seconds())
+	assert.Positive(t, want.GetMergedVectors())
 }
 
 func TestMetricsSayWhatIsGoingOn(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/engram-stream/engram/config"
 	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/fault"
+	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
 	"github.com/engram-stream/engram/internal/telemetry"
 	"github.com/engram-stream/engram/internal/telemetry/export"
@@ -97,14 +98,34 @@ func (s *Server) reading(ctx context.Context) telemetry.Reading {
 	if err != nil {
 		return r // a pipeline without a journal has no sessions either
 	}
+	index, err := graph.Service[transports.Index](s.engine)
+	if err != nil {
+		return r // nor has one without an index anything to tell
+	}
 	committed, attached, detached := journal.JournalStats()
 	tally, load := s.hub.SettledTally(ctx), s.hub.Load()
 	r.Server = &telemetry.ServerReading{
 		Verdicts: verdicts(tally), InFlight: tally.InFlight, Committed: committed,
 		Sessions: []telemetry.Count{{Of: "attached", N: uint64(attached)}, {Of: "detached", N: uint64(detached)}},
 		Streams:  load.Streams, Calls: load.Calls, AnswerBytes: load.AnswerBytes,
+		Index: indexReading(index.Stats()),
 	}
 	return r
+}
+
+func indexReading(s memory.IndexStats) telemetry.IndexReading {
+	return telemetry.IndexReading{
+		Merges: []telemetry.Count{{Of: "success", N: s.Merges}, {Of: "failure", N: s.FailedMerges}},
+		Merged: s.Merged, Removed: s.Removed, Rebuilt: s.Rebuilt, Merging: s.Merging, Waits: s.Waits, Waited: s.Waited,
+		Spaces: []telemetry.Count{
+			{Of: "graphed", N: uint64(s.GraphedSpaces)}, {Of: "scanned", N: uint64(s.ScannedSpaces)}, {Of: "degraded", N: uint64(s.DegradedSpaces)},
+		},
+		Vectors: []telemetry.Count{{Of: "graphed", N: s.Graphed}, {Of: "scanned", N: s.Scanned}},
+		Bytes: []telemetry.Count{
+			{Of: "codes", N: s.Codes}, {Of: "graphs", N: s.Graphs}, {Of: "records", N: s.Records}, {Of: "ids", N: s.IDs},
+		},
+		Behind: s.Behind, MostBehind: s.MostBehind,
+	}
 }
 
 func verdicts(t session.Tally) []telemetry.Count {

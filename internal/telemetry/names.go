@@ -38,6 +38,19 @@ const (
 	Calls       = "engram.calls"        // gauge: unary calls at work
 	AnswerBytes = "engram.answer.bytes" // gauge, By: held by answers that are not taken yet
 
+	IndexSpaces      = "engram.index.spaces"       // gauge: spaces, by how they are searched
+	IndexVectors     = "engram.index.vectors"      // gauge: vectors that recalls look through, by how
+	IndexBytes       = "engram.index.bytes"        // gauge, By: of the index, by part
+	IndexBehind      = "engram.index.behind"       // gauge: vectors scanned until a graph has them
+	IndexSpaceBehind = "engram.index.space.behind" // gauge: those of the space with the most
+	IndexMerges      = "engram.index.merges"       // counter: batches put into graphs, by how that ended
+	IndexMerged      = "engram.index.merged"       // counter: vectors put into graphs
+	IndexRemoved     = "engram.index.removed"      // counter: vectors taken out of graphs
+	IndexMerging     = "engram.index.merging"      // counter, s: spent on graphs
+	IndexRebuilt     = "engram.index.rebuilt"      // counter: spaces made again from the journal
+	IndexWaits       = "engram.index.waits"        // counter: waits of writers for a graph
+	IndexWaited      = "engram.index.waited"       // counter, s: what they waited
+
 	SpansLost = "engram.spans.lost" // counter: spans that were kept and did not reach the collector, by the cause
 
 	RecallDuration = "engram.recall.duration" // histogram, s: a recall, without sending its answer
@@ -52,7 +65,8 @@ const (
 	AttrOutcome = attribute.Key("engram.outcome") // success, failure or refused: see graph.CallStatus
 	AttrReason  = attribute.Key("engram.reason")  // why a call was refused; spans only
 	AttrVerdict = attribute.Key("engram.verdict") // accepted, duplicate, nacked, rejected, superseded or aborted
-	AttrState   = attribute.Key("engram.state")   // of a session: attached or detached
+	AttrState   = attribute.Key("engram.state")   // of a session: attached or detached; of a space or vector: graphed, scanned or degraded
+	AttrPart    = attribute.Key("engram.part")    // of the index: codes, graphs, records or ids
 	AttrCause   = attribute.Key("engram.cause")   // of a lost span: no_room or not_sent
 	AttrFlush   = attribute.Key("engram.flush")   // starved, timer or drain: a flush of what was held; spans only
 )

@@ -26,6 +26,7 @@ type ServerReading struct {
 	Streams     int     // open now
 	Calls       int     // unary calls at work now
 	AnswerBytes int64   // held by answers that clients have not taken
+	Index       IndexReading
 }
 
 // Count is a number with the word that tells it from its neighbours.
@@ -43,6 +44,7 @@ type gauges struct {
 	edgeKeys, edgeKeyItems, workerItems                          metric.Int64ObservableGauge
 	workerTakenOver                                              metric.Int64ObservableCounter
 	workerBusy                                                   metric.Float64ObservableCounter
+	index                                                        indexGauges
 }
 
 // Watch reports what read returns whenever metrics are read, until stop is called. read must be safe for concurrent
@@ -55,6 +57,11 @@ func (t *Telemetry) Watch(read func(context.Context) Reading) (stop func() error
 	if err != nil {
 		return nil, err
 	}
+	index, ofIndex, err := newIndexGauges(t.meter)
+	if err != nil {
+		return nil, err
+	}
+	g.index, all = index, append(all, ofIndex...)
 	watch, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		g.observe(o, read(ctx))
 		return nil
@@ -154,6 +161,7 @@ func (g *gauges) observeServer(o metric.Observer, r *ServerReading) {
 	o.ObserveInt64(g.streams, int64(r.Streams))
 	o.ObserveInt64(g.calls, int64(r.Calls))
 	o.ObserveInt64(g.answerBytes, r.AnswerBytes)
+	g.index.observe(o, &r.Index)
 }
 
 func observeEach(o metric.Observer, in metric.Int64Observable, key attribute.Key, counts []Count) {

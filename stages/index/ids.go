@@ -27,6 +27,9 @@ type idTable struct {
 	used   int             // the writer's own
 }
 
+// bytes returns how many the table takes. Anyone may ask.
+func (t *idTable) bytes() int { return len(t.hashes)*8 + len(t.slots)*4 }
+
 func newIDTable(capacity int) *idTable {
 	return &idTable{hashes: make([]atomic.Uint64, capacity), slots: make([]atomic.Uint32, capacity)}
 }

@@ -24,7 +24,8 @@ func TestASpaceThatIsDeletedWhileItIsMerged(t *testing.T) {
 	require.True(t, sp.due.Load())
 	waited := make(chan error, 1)
 	go func() { waited <- m.room(context.Background(), sp, 100) }()
-	require.Eventually(t, func() bool { return m.progress.waiting.Load() != nil }, 5*time.Second, time.Millisecond, "it waits")
+	require.Eventually(t, func() bool { return m.counts.waits.Load() == 1 }, 5*time.Second, time.Millisecond, "it waits")
+	require.Positive(t, m.counts.read().Waited, "also while it waits")
 	sp.drop()
 	m.start(nil)
 	select {

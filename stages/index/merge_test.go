@@ -222,10 +222,12 @@ func TestAMergeThatFails(t *testing.T) {
 	s.index.space("x").w.merged.builder = nil // as after a bug
 	feedIDs(t, s, j, 2000, all[2000:3000])
 	require.Eventually(t, g.failed.Load, 10*time.Second, time.Millisecond)
+	assert.Equal(t, uint64(1), s.service.Stats().FailedMerges)
 	recall, _ := found(t, s, all[3000:])
 	assert.Greater(t, recall, 0.95)
 	feedIDs(t, s, j, 3000, all[3000:])
 	require.NotSame(t, g, settled(t, s, "x"))
+	assert.Equal(t, uint64(1), s.service.Stats().Rebuilt)
 	assert.GreaterOrEqual(t, settled(t, s, "x").coverage.Load().graph.Len(), 2300)
 	recall, _ = found(t, s, all[3000:])
 	assert.Greater(t, recall, 0.95)

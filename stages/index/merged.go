@@ -59,6 +59,7 @@ type merged struct {
 	next     mark           // readers before it are being waited for
 	searched memory.Version // of seen, when the graph was last searched for dead nodes
 	searches int            // how often it was
+	work     work           // since it was last asked for
 }
 
 // coverage is how far the graph reaches. Immutable.
@@ -147,7 +148,15 @@ func (m *merged) step(ctx context.Context, published memory.Version, limits merg
 	}
 	m.coverage.Store(next)
 	m.unsaved.changed += int(next.through - c.through)
+	m.work.batches++
 	return true, true, nil
+}
+
+// done returns what steps have done since it was last called. The merger calls it.
+func (m *merged) done() work {
+	w := m.work
+	m.work = work{}
+	return w
 }
 
 // newGraph makes an empty graph for the tier, around the mean of its first vectors, and of some of the others.
@@ -217,6 +226,7 @@ func (m *merged) insert(ctx context.Context, c *coverage, published memory.Versi
 		items = append(items, hnsw.Item{Slot: uint32(next.through), Code: code, Factors: factors})
 	}
 	n, err := m.builder.Insert(ctx, items, workers)
+	m.work.inserted += uint64(n)
 	runtime.KeepAlive(m.tier)
 	if err != nil && n == 0 {
 		return nil, err
@@ -256,6 +266,7 @@ func (m *merged) sweep(g *hnsw.Graph, workers int) {
 	}
 	m.builder.Remove(dead, workers)
 	m.unsaved.changed += len(dead)
+	m.work.removed += uint64(len(dead))
 	m.swept.Store(killed)
 }
 

@@ -21,6 +21,7 @@ type merger struct {
 	logger    *slog.Logger
 	snapshots *snapshots
 	idleTurn  time.Duration // how often spaces that nobody uses are looked for; 0: they stay loaded
+	counts    *counts
 
 	wake     chan struct{} // of one: there is something to do
 	progress bell          // rings when a merge may have made room
@@ -36,7 +37,7 @@ type merger struct {
 
 func newMerger(limits mergeLimits, freshMost int, kept *snapshots, logger *slog.Logger) *merger {
 	return &merger{
-		limits: limits, freshMost: freshMost, snapshots: kept, logger: logger,
+		limits: limits, freshMost: freshMost, snapshots: kept, logger: logger, counts: newCounts(time.Now()),
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), cancel: func() {},
 	}
 }
@@ -160,6 +161,7 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 	if v.merged == nil || v.merged.over() {
 		return false, false
 	}
+	stop := m.counts.merging.start()
 	err := guarded(func() (err error) {
 		if m.before != nil {
 			m.before()
@@ -167,7 +169,10 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 		more, later, err = v.merged.step(ctx, v.version, m.limits)
 		return err
 	})
-	if err != nil && ctx.Err() == nil {
+	stop()
+	failed := err != nil && ctx.Err() == nil
+	m.counts.add(v.merged.done(), failed)
+	if failed {
 		m.fail(sp, v.merged, err)
 		more, later = false, false
 	}
@@ -196,11 +201,16 @@ func (m *merger) fail(sp *space, g *merged, cause error) {
 // room returns once the space's graph is not too far behind for n more vectors, or nothing of it is going to be merged. The space's
 // owner calls it.
 func (m *merger) room(ctx context.Context, sp *space, n int) error {
-	for {
+	for waits := false; ; {
 		moved := m.progress.next()
 		g := sp.w.merged
 		if g == nil || sp.dropped.Load() || g.pending()+n <= m.freshMost || !g.worthwhile(m.limits) {
 			return nil
+		}
+		if !waits {
+			waits = true
+			m.counts.waits.Add(1)
+			defer m.counts.waiting.start()()
 		}
 		m.offer(sp)
 		select {

@@ -104,6 +104,7 @@ func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched [
 		}
 		if cause == nil {
 			c.space.w = w
+			ix.merger.counts.rebuilt.Add(1)
 			return matched, nil
 		}
 	}

@@ -229,6 +229,8 @@ func TestOpenDegradesOnlyTheSpaceThatCannotBeBuilt(t *testing.T) {
 	require.Equal(t, "SPACE_DEGRADED", fault.As(err).Reason)
 	require.ErrorIs(t, err, errDisk)
 	require.Equal(t, uint64(1), alive(s, "y"))
+	got := s.service.Stats()
+	require.Equal(t, [3]int{0, 1, 1}, [3]int{got.GraphedSpaces, got.ScannedSpaces, got.DegradedSpaces})
 }
 
 func TestOpenFailsWithTheJournal(t *testing.T) {

@@ -88,6 +88,8 @@ func (emptyIndex) WaitPublished(context.Context, string, memory.Version) error  
 func (emptyIndex) Memories(string) (alive uint64, at memory.Version)             { return 0, 0 }
 func (emptyIndex) Published(string) memory.Version                               { return 0 }
 func (emptyIndex) Graphed(string) memory.Version                                 { return 0 }
+func (emptyIndex) Stats() memory.IndexStats                                      { return memory.IndexStats{} }
+func (emptyIndex) Held(string) memory.IndexHeld                                  { return memory.IndexHeld{} }
 
 type calm struct{}
 

@@ -48,9 +48,4 @@ func (t *Tier) tryRelease(index int) bool {
 	return t.directory.CompareAndSwap(d, less)
 }
 
-func (d *directory) firstCoded() Slot {
-	if d.released <= doublings {
-		return Slot(firstBlock<<d.released - firstBlock)
-	}
-	return Slot(growingSlots + (d.released-doublings)*largestBlock)
-}
+func (d *directory) firstCoded() Slot { return slotsOf(d.released) }

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -137,7 +138,7 @@ func (x Session_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Session_State.Descriptor instead.
 func (Session_State) EnumDescriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9, 0}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Space is a set of memories that are recalled together. Its name, dimension, metric and embedder never change.
@@ -612,14 +613,16 @@ type GetStatsResponse struct {
 	Aborted uint64 `protobuf:"varint,10,opt,name=aborted,proto3" json:"aborted,omitempty"`
 	// Ops in the journal, over all starts of the server; the verdicts above are counted since this start.
 	Committed uint64 `protobuf:"varint,11,opt,name=committed,proto3" json:"committed,omitempty"`
-	// Merged into the graph.
+	// Vectors in graphs, now: index.graphed_vectors.
 	Graphed uint64 `protobuf:"varint,12,opt,name=graphed,proto3" json:"graphed,omitempty"`
 	// Sessions with a stream, now.
 	SessionsAttached uint32 `protobuf:"varint,13,opt,name=sessions_attached,json=sessionsAttached,proto3" json:"sessions_attached,omitempty"`
 	// Sessions waiting to be resumed, now.
 	SessionsDetached uint32 `protobuf:"varint,14,opt,name=sessions_detached,json=sessionsDetached,proto3" json:"sessions_detached,omitempty"`
 	// Received, verdict not yet given; 0 when quiet.
-	InFlight      uint64 `protobuf:"varint,15,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	InFlight uint64 `protobuf:"varint,15,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// How recalls find what is stored.
+	Index         *IndexStats `protobuf:"bytes,16,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -759,6 +762,222 @@ func (x *GetStatsResponse) GetInFlight() uint64 {
 	return 0
 }
 
+func (x *GetStatsResponse) GetIndex() *IndexStats {
+	if x != nil {
+		return x.Index
+	}
+	return nil
+}
+
+// IndexStats is how far the graphs of large spaces are, and what the index takes. Vectors of memories that were replaced or
+// forgotten count until they are let go.
+type IndexStats struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Vectors that recalls find by a graph, now.
+	GraphedVectors uint64 `protobuf:"varint,1,opt,name=graphed_vectors,json=graphedVectors,proto3" json:"graphed_vectors,omitempty"`
+	// Vectors that recalls scan, now.
+	ScannedVectors uint64 `protobuf:"varint,2,opt,name=scanned_vectors,json=scannedVectors,proto3" json:"scanned_vectors,omitempty"`
+	// Those of the scanned ones that a graph is to take: of spaces that have one, or are large enough for one.
+	BehindVectors uint64 `protobuf:"varint,3,opt,name=behind_vectors,json=behindVectors,proto3" json:"behind_vectors,omitempty"`
+	// Bytes of codes that are scanned, now.
+	CodesBytes uint64 `protobuf:"varint,4,opt,name=codes_bytes,json=codesBytes,proto3" json:"codes_bytes,omitempty"`
+	// Bytes of graphs, their codes included.
+	GraphsBytes uint64 `protobuf:"varint,5,opt,name=graphs_bytes,json=graphsBytes,proto3" json:"graphs_bytes,omitempty"`
+	// Bytes of what is known of each version of a memory.
+	RecordsBytes uint64 `protobuf:"varint,6,opt,name=records_bytes,json=recordsBytes,proto3" json:"records_bytes,omitempty"`
+	// Bytes of the tables of memory_ids.
+	IdsBytes uint64 `protobuf:"varint,7,opt,name=ids_bytes,json=idsBytes,proto3" json:"ids_bytes,omitempty"`
+	// behind_vectors of the space that has the most.
+	MostBehindVectors uint64 `protobuf:"varint,8,opt,name=most_behind_vectors,json=mostBehindVectors,proto3" json:"most_behind_vectors,omitempty"`
+	// Spaces with a graph, now.
+	GraphedSpaces uint32 `protobuf:"varint,9,opt,name=graphed_spaces,json=graphedSpaces,proto3" json:"graphed_spaces,omitempty"`
+	// Spaces without one, now.
+	ScannedSpaces uint32 `protobuf:"varint,10,opt,name=scanned_spaces,json=scannedSpaces,proto3" json:"scanned_spaces,omitempty"`
+	// Spaces whose index is lost, so that recalls fail; in neither of the two above.
+	DegradedSpaces uint32 `protobuf:"varint,11,opt,name=degraded_spaces,json=degradedSpaces,proto3" json:"degraded_spaces,omitempty"`
+	// Vectors put into graphs since the start.
+	MergedVectors uint64 `protobuf:"varint,12,opt,name=merged_vectors,json=mergedVectors,proto3" json:"merged_vectors,omitempty"`
+	// The batches that they were put there in.
+	Merges uint64 `protobuf:"varint,13,opt,name=merges,proto3" json:"merges,omitempty"`
+	// Batches whose merge went wrong; the space is made again from the journal.
+	FailedMerges uint64 `protobuf:"varint,14,opt,name=failed_merges,json=failedMerges,proto3" json:"failed_merges,omitempty"`
+	// Vectors taken out of graphs again.
+	RemovedVectors uint64 `protobuf:"varint,15,opt,name=removed_vectors,json=removedVectors,proto3" json:"removed_vectors,omitempty"`
+	// Time spent on graphs.
+	Merging *durationpb.Duration `protobuf:"bytes,16,opt,name=merging,proto3" json:"merging,omitempty"`
+	// Times that a writer waited because its space's graph was farther behind than the pipeline's fresh_limit.
+	WriterWaits uint64 `protobuf:"varint,17,opt,name=writer_waits,json=writerWaits,proto3" json:"writer_waits,omitempty"`
+	// And for how long, those that wait now included.
+	WritersWaited *durationpb.Duration `protobuf:"bytes,18,opt,name=writers_waited,json=writersWaited,proto3" json:"writers_waited,omitempty"`
+	// Spaces made again from the journal while the server ran.
+	RebuiltSpaces uint64 `protobuf:"varint,19,opt,name=rebuilt_spaces,json=rebuiltSpaces,proto3" json:"rebuilt_spaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IndexStats) Reset() {
+	*x = IndexStats{}
+	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IndexStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IndexStats) ProtoMessage() {}
+
+func (x *IndexStats) ProtoReflect() protoreflect.Message {
+	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IndexStats.ProtoReflect.Descriptor instead.
+func (*IndexStats) Descriptor() ([]byte, []int) {
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *IndexStats) GetGraphedVectors() uint64 {
+	if x != nil {
+		return x.GraphedVectors
+	}
+	return 0
+}
+
+func (x *IndexStats) GetScannedVectors() uint64 {
+	if x != nil {
+		return x.ScannedVectors
+	}
+	return 0
+}
+
+func (x *IndexStats) GetBehindVectors() uint64 {
+	if x != nil {
+		return x.BehindVectors
+	}
+	return 0
+}
+
+func (x *IndexStats) GetCodesBytes() uint64 {
+	if x != nil {
+		return x.CodesBytes
+	}
+	return 0
+}
+
+func (x *IndexStats) GetGraphsBytes() uint64 {
+	if x != nil {
+		return x.GraphsBytes
+	}
+	return 0
+}
+
+func (x *IndexStats) GetRecordsBytes() uint64 {
+	if x != nil {
+		return x.RecordsBytes
+	}
+	return 0
+}
+
+func (x *IndexStats) GetIdsBytes() uint64 {
+	if x != nil {
+		return x.IdsBytes
+	}
+	return 0
+}
+
+func (x *IndexStats) GetMostBehindVectors() uint64 {
+	if x != nil {
+		return x.MostBehindVectors
+	}
+	return 0
+}
+
+func (x *IndexStats) GetGraphedSpaces() uint32 {
+	if x != nil {
+		return x.GraphedSpaces
+	}
+	return 0
+}
+
+func (x *IndexStats) GetScannedSpaces() uint32 {
+	if x != nil {
+		return x.ScannedSpaces
+	}
+	return 0
+}
+
+func (x *IndexStats) GetDegradedSpaces() uint32 {
+	if x != nil {
+		return x.DegradedSpaces
+	}
+	return 0
+}
+
+func (x *IndexStats) GetMergedVectors() uint64 {
+	if x != nil {
+		return x.MergedVectors
+	}
+	return 0
+}
+
+func (x *IndexStats) GetMerges() uint64 {
+	if x != nil {
+		return x.Merges
+	}
+	return 0
+}
+
+func (x *IndexStats) GetFailedMerges() uint64 {
+	if x != nil {
+		return x.FailedMerges
+	}
+	return 0
+}
+
+func (x *IndexStats) GetRemovedVectors() uint64 {
+	if x != nil {
+		return x.RemovedVectors
+	}
+	return 0
+}
+
+func (x *IndexStats) GetMerging() *durationpb.Duration {
+	if x != nil {
+		return x.Merging
+	}
+	return nil
+}
+
+func (x *IndexStats) GetWriterWaits() uint64 {
+	if x != nil {
+		return x.WriterWaits
+	}
+	return 0
+}
+
+func (x *IndexStats) GetWritersWaited() *durationpb.Duration {
+	if x != nil {
+		return x.WritersWaited
+	}
+	return nil
+}
+
+func (x *IndexStats) GetRebuiltSpaces() uint64 {
+	if x != nil {
+		return x.RebuiltSpaces
+	}
+	return 0
+}
+
 // Session is one client's place in its own sequence. It outlives streams and restarts of the server.
 type Session struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -779,7 +998,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	mi := &file_engram_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +1010,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	mi := &file_engram_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +1023,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Session) GetSessionId() string {
@@ -868,7 +1087,7 @@ type GetSessionRequest struct {
 
 func (x *GetSessionRequest) Reset() {
 	*x = GetSessionRequest{}
-	mi := &file_engram_v1_admin_proto_msgTypes[10]
+	mi := &file_engram_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1099,7 @@ func (x *GetSessionRequest) String() string {
 func (*GetSessionRequest) ProtoMessage() {}
 
 func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[10]
+	mi := &file_engram_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1112,7 @@ func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionRequest.ProtoReflect.Descriptor instead.
 func (*GetSessionRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetSessionRequest) GetSessionId() string {
@@ -920,7 +1139,7 @@ type GetSessionResponse struct {
 
 func (x *GetSessionResponse) Reset() {
 	*x = GetSessionResponse{}
-	mi := &file_engram_v1_admin_proto_msgTypes[11]
+	mi := &file_engram_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1151,7 @@ func (x *GetSessionResponse) String() string {
 func (*GetSessionResponse) ProtoMessage() {}
 
 func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[11]
+	mi := &file_engram_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1164,7 @@ func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionResponse.ProtoReflect.Descriptor instead.
 func (*GetSessionResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSessionResponse) GetSession() *Session {
@@ -970,7 +1189,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_engram_v1_admin_proto_msgTypes[12]
+	mi := &file_engram_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1201,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[12]
+	mi := &file_engram_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1214,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListSessionsRequest) GetSpace() string {
@@ -1032,7 +1251,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_engram_v1_admin_proto_msgTypes[13]
+	mi := &file_engram_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1263,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[13]
+	mi := &file_engram_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1276,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1086,7 +1305,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_engram_v1_admin_proto_msgTypes[14]
+	mi := &file_engram_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1317,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[14]
+	mi := &file_engram_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1330,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EndSessionRequest) GetSessionId() string {
@@ -1138,7 +1357,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_engram_v1_admin_proto_msgTypes[15]
+	mi := &file_engram_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1369,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[15]
+	mi := &file_engram_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1382,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EndSessionResponse) GetSession() *Session {
@@ -1177,7 +1396,7 @@ var File_engram_v1_admin_proto protoreflect.FileDescriptor
 
 const file_engram_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15engram/v1/admin.proto\x12\tengram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n" +
+	"\x15engram/v1/admin.proto\x12\tengram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n" +
 	"\x05Space\x125\n" +
 	"\x04name\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18@2\x16^[a-z0-9][a-z0-9._-]*$R\x04name\x12&\n" +
 	"\tdimension\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\x80 R\tdimension\x123\n" +
@@ -1203,7 +1422,7 @@ const file_engram_v1_admin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"\x15\n" +
 	"\x13DeleteSpaceResponse\"'\n" +
 	"\x0fGetStatsRequest\x12\x14\n" +
-	"\x05space\x18\x01 \x01(\tR\x05space\"\xf5\x03\n" +
+	"\x05space\x18\x01 \x01(\tR\x05space\"\xa2\x04\n" +
 	"\x10GetStatsResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x04R\n" +
 	"queueDepth\x12%\n" +
@@ -1223,7 +1442,31 @@ const file_engram_v1_admin_proto_rawDesc = "" +
 	"\agraphed\x18\f \x01(\x04R\agraphed\x12+\n" +
 	"\x11sessions_attached\x18\r \x01(\rR\x10sessionsAttached\x12+\n" +
 	"\x11sessions_detached\x18\x0e \x01(\rR\x10sessionsDetached\x12\x1b\n" +
-	"\tin_flight\x18\x0f \x01(\x04R\binFlight\"\x80\x03\n" +
+	"\tin_flight\x18\x0f \x01(\x04R\binFlight\x12+\n" +
+	"\x05index\x18\x10 \x01(\v2\x15.engram.v1.IndexStatsR\x05index\"\x80\x06\n" +
+	"\n" +
+	"IndexStats\x12'\n" +
+	"\x0fgraphed_vectors\x18\x01 \x01(\x04R\x0egraphedVectors\x12'\n" +
+	"\x0fscanned_vectors\x18\x02 \x01(\x04R\x0escannedVectors\x12%\n" +
+	"\x0ebehind_vectors\x18\x03 \x01(\x04R\rbehindVectors\x12\x1f\n" +
+	"\vcodes_bytes\x18\x04 \x01(\x04R\n" +
+	"codesBytes\x12!\n" +
+	"\fgraphs_bytes\x18\x05 \x01(\x04R\vgraphsBytes\x12#\n" +
+	"\rrecords_bytes\x18\x06 \x01(\x04R\frecordsBytes\x12\x1b\n" +
+	"\tids_bytes\x18\a \x01(\x04R\bidsBytes\x12.\n" +
+	"\x13most_behind_vectors\x18\b \x01(\x04R\x11mostBehindVectors\x12%\n" +
+	"\x0egraphed_spaces\x18\t \x01(\rR\rgraphedSpaces\x12%\n" +
+	"\x0escanned_spaces\x18\n" +
+	" \x01(\rR\rscannedSpaces\x12'\n" +
+	"\x0fdegraded_spaces\x18\v \x01(\rR\x0edegradedSpaces\x12%\n" +
+	"\x0emerged_vectors\x18\f \x01(\x04R\rmergedVectors\x12\x16\n" +
+	"\x06merges\x18\r \x01(\x04R\x06merges\x12#\n" +
+	"\rfailed_merges\x18\x0e \x01(\x04R\ffailedMerges\x12'\n" +
+	"\x0fremoved_vectors\x18\x0f \x01(\x04R\x0eremovedVectors\x123\n" +
+	"\amerging\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\amerging\x12!\n" +
+	"\fwriter_waits\x18\x11 \x01(\x04R\vwriterWaits\x12@\n" +
+	"\x0ewriters_waited\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\rwritersWaited\x12%\n" +
+	"\x0erebuilt_spaces\x18\x13 \x01(\x04R\rrebuiltSpaces\"\x80\x03\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n" +
@@ -1291,7 +1534,7 @@ func file_engram_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_engram_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_engram_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_engram_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_engram_v1_admin_proto_goTypes = []any{
 	(Metric)(0),                   // 0: engram.v1.Metric
 	(Session_State)(0),            // 1: engram.v1.Session.State
@@ -1304,45 +1547,50 @@ var file_engram_v1_admin_proto_goTypes = []any{
 	(*DeleteSpaceResponse)(nil),   // 8: engram.v1.DeleteSpaceResponse
 	(*GetStatsRequest)(nil),       // 9: engram.v1.GetStatsRequest
 	(*GetStatsResponse)(nil),      // 10: engram.v1.GetStatsResponse
-	(*Session)(nil),               // 11: engram.v1.Session
-	(*GetSessionRequest)(nil),     // 12: engram.v1.GetSessionRequest
-	(*GetSessionResponse)(nil),    // 13: engram.v1.GetSessionResponse
-	(*ListSessionsRequest)(nil),   // 14: engram.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 15: engram.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),     // 16: engram.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),    // 17: engram.v1.EndSessionResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*IndexStats)(nil),            // 11: engram.v1.IndexStats
+	(*Session)(nil),               // 12: engram.v1.Session
+	(*GetSessionRequest)(nil),     // 13: engram.v1.GetSessionRequest
+	(*GetSessionResponse)(nil),    // 14: engram.v1.GetSessionResponse
+	(*ListSessionsRequest)(nil),   // 15: engram.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),  // 16: engram.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),     // 17: engram.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),    // 18: engram.v1.EndSessionResponse
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
 }
 var file_engram_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: engram.v1.Space.metric:type_name -> engram.v1.Metric
-	18, // 1: engram.v1.Space.created_at:type_name -> google.protobuf.Timestamp
+	19, // 1: engram.v1.Space.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: engram.v1.CreateSpaceRequest.space:type_name -> engram.v1.Space
 	2,  // 3: engram.v1.CreateSpaceResponse.space:type_name -> engram.v1.Space
 	2,  // 4: engram.v1.ListSpacesResponse.spaces:type_name -> engram.v1.Space
-	1,  // 5: engram.v1.Session.state:type_name -> engram.v1.Session.State
-	18, // 6: engram.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
-	11, // 7: engram.v1.GetSessionResponse.session:type_name -> engram.v1.Session
-	11, // 8: engram.v1.ListSessionsResponse.sessions:type_name -> engram.v1.Session
-	11, // 9: engram.v1.EndSessionResponse.session:type_name -> engram.v1.Session
-	3,  // 10: engram.v1.AdminService.CreateSpace:input_type -> engram.v1.CreateSpaceRequest
-	5,  // 11: engram.v1.AdminService.ListSpaces:input_type -> engram.v1.ListSpacesRequest
-	7,  // 12: engram.v1.AdminService.DeleteSpace:input_type -> engram.v1.DeleteSpaceRequest
-	9,  // 13: engram.v1.AdminService.GetStats:input_type -> engram.v1.GetStatsRequest
-	12, // 14: engram.v1.AdminService.GetSession:input_type -> engram.v1.GetSessionRequest
-	14, // 15: engram.v1.AdminService.ListSessions:input_type -> engram.v1.ListSessionsRequest
-	16, // 16: engram.v1.AdminService.EndSession:input_type -> engram.v1.EndSessionRequest
-	4,  // 17: engram.v1.AdminService.CreateSpace:output_type -> engram.v1.CreateSpaceResponse
-	6,  // 18: engram.v1.AdminService.ListSpaces:output_type -> engram.v1.ListSpacesResponse
-	8,  // 19: engram.v1.AdminService.DeleteSpace:output_type -> engram.v1.DeleteSpaceResponse
-	10, // 20: engram.v1.AdminService.GetStats:output_type -> engram.v1.GetStatsResponse
-	13, // 21: engram.v1.AdminService.GetSession:output_type -> engram.v1.GetSessionResponse
-	15, // 22: engram.v1.AdminService.ListSessions:output_type -> engram.v1.ListSessionsResponse
-	17, // 23: engram.v1.AdminService.EndSession:output_type -> engram.v1.EndSessionResponse
-	17, // [17:24] is the sub-list for method output_type
-	10, // [10:17] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 5: engram.v1.GetStatsResponse.index:type_name -> engram.v1.IndexStats
+	20, // 6: engram.v1.IndexStats.merging:type_name -> google.protobuf.Duration
+	20, // 7: engram.v1.IndexStats.writers_waited:type_name -> google.protobuf.Duration
+	1,  // 8: engram.v1.Session.state:type_name -> engram.v1.Session.State
+	19, // 9: engram.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 10: engram.v1.GetSessionResponse.session:type_name -> engram.v1.Session
+	12, // 11: engram.v1.ListSessionsResponse.sessions:type_name -> engram.v1.Session
+	12, // 12: engram.v1.EndSessionResponse.session:type_name -> engram.v1.Session
+	3,  // 13: engram.v1.AdminService.CreateSpace:input_type -> engram.v1.CreateSpaceRequest
+	5,  // 14: engram.v1.AdminService.ListSpaces:input_type -> engram.v1.ListSpacesRequest
+	7,  // 15: engram.v1.AdminService.DeleteSpace:input_type -> engram.v1.DeleteSpaceRequest
+	9,  // 16: engram.v1.AdminService.GetStats:input_type -> engram.v1.GetStatsRequest
+	13, // 17: engram.v1.AdminService.GetSession:input_type -> engram.v1.GetSessionRequest
+	15, // 18: engram.v1.AdminService.ListSessions:input_type -> engram.v1.ListSessionsRequest
+	17, // 19: engram.v1.AdminService.EndSession:input_type -> engram.v1.EndSessionRequest
+	4,  // 20: engram.v1.AdminService.CreateSpace:output_type -> engram.v1.CreateSpaceResponse
+	6,  // 21: engram.v1.AdminService.ListSpaces:output_type -> engram.v1.ListSpacesResponse
+	8,  // 22: engram.v1.AdminService.DeleteSpace:output_type -> engram.v1.DeleteSpaceResponse
+	10, // 23: engram.v1.AdminService.GetStats:output_type -> engram.v1.GetStatsResponse
+	14, // 24: engram.v1.AdminService.GetSession:output_type -> engram.v1.GetSessionResponse
+	16, // 25: engram.v1.AdminService.ListSessions:output_type -> engram.v1.ListSessionsResponse
+	18, // 26: engram.v1.AdminService.EndSession:output_type -> engram.v1.EndSessionResponse
+	20, // [20:27] is the sub-list for method output_type
+	13, // [13:20] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_engram_v1_admin_proto_init() }
@@ -1356,7 +1604,7 @@ func file_engram_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engram_v1_admin_proto_rawDesc), len(file_engram_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
