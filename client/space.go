@@ -117,6 +117,19 @@ type Stats struct {
 	DrainPerSecond   float64 // how fast the queue empties
 	SessionsAttached uint32  // with a stream
 	SessionsDetached uint32  // waiting to be resumed
+
+	// Heaviest are the spaces of which most is queued and those that keep the server busiest, some ten of each, the busiest
+	// first.
+	Heaviest []SpaceLoad
+}
+
+// SpaceLoad is what a space's writes are to the server.
+type SpaceLoad struct {
+	Space  string
+	Queued uint64
+	// Busy is the part of the last ten seconds or so that Stage was at work on the space: 0 to 1.
+	Busy  float64
+	Stage string
 }
 
 // Stats returns the server's counts, of one space or, for the name "", of all.
@@ -131,5 +144,10 @@ func (c *Client) Stats(ctx context.Context, space string) (*Stats, error) {
 		Rejected: m.GetRejected(), Superseded: m.GetSuperseded(), Aborted: m.GetAborted(), InFlight: m.GetInFlight(),
 		Committed: m.GetCommitted(), QueueDepth: m.GetQueueDepth(), QueueCapacity: m.GetQueueCapacity(),
 		DrainPerSecond: m.GetDrainPerSecond(), SessionsAttached: m.GetSessionsAttached(), SessionsDetached: m.GetSessionsDetached(),
+		Heaviest: decoded(m.GetHeaviestSpaces(), decodeLoad),
 	}, nil
+}
+
+func decodeLoad(l *engramv1.SpaceLoad) SpaceLoad {
+	return SpaceLoad{Space: l.GetSpace(), Queued: l.GetQueued(), Busy: l.GetBusy(), Stage: l.GetBusiestStage()}
 }

@@ -167,4 +167,8 @@ func (e *edge[T]) stats() EdgeStats {
 	return s
 }
 
+func (e *edge[T]) deepestKeys(n int) []string { return e.queue.deepestKeys(n) }
+
+func (e *edge[T]) queuedOf(key string) Window { return e.queue.queuedOf(key) }
+
 func (e *edge[T]) desks() []DeskStats { return e.queue.readDesks() }

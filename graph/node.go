@@ -34,6 +34,8 @@ type edgeControl interface {
 	kill(reason error)
 	stats() EdgeStats
 	desks() []DeskStats // without what their workers know
+	deepestKeys(n int) []string
+	queuedOf(key string) Window
 	// full, unpark, leadTo and cameFrom are between two edges on which the same keys wait; see edge.
 	full(key Route) bool
 	unpark()
@@ -59,6 +61,7 @@ type host struct {
 	log        *slog.Logger
 
 	seats   []*seat        // its workers, workers of each lane after another
+	busy    busyKeys       // what takes their time
 	working sync.WaitGroup // their goroutines
 	done    chan struct{}  // closed when they have ended
 	stats   stageStats

@@ -1,6 +1,9 @@
 package graph
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // schedule decides which worker of an edge runs which batch when. A worker has a desk, and a key waits at one desk: at
 // its lane's, until another worker takes it over. A key that becomes ready draws a ticket:
@@ -66,7 +69,7 @@ type seat struct {
 	desk    int
 	wake    chan struct{} // holds a token when there may be something to see
 	waiting bool          // guarded by the schedule's mu; it is in its desk's idle list
-	working meter         // time with a batch in hand
+	hand    hand
 }
 
 func newSeat(desk int) *seat { return &seat{desk: desk, wake: make(chan struct{}, 1)} }
@@ -372,6 +375,41 @@ func (s *schedule[T]) deepest() (lines int, most Window) {
 		}
 	}
 	return len(s.lines), most
+}
+
+// deepestKeys returns the up to n keys of which most items wait, the most first.
+func (s *schedule[T]) deepestKeys(n int) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	top := make([]*keyline[T], 0, n+1)
+	for _, l := range s.lines {
+		if l.key.Key == "" || l.depth.Items == 0 || len(top) == n && l.depth.Items <= top[n-1].depth.Items {
+			continue
+		}
+		at := len(top)
+		for at > 0 && top[at-1].depth.Items < l.depth.Items {
+			at--
+		}
+		top = slices.Insert(top, at, l)
+		top = top[:min(n, len(top))]
+	}
+	keys := make([]string, len(top))
+	for i, l := range top {
+		keys[i] = l.key.Key
+	}
+	return keys
+}
+
+// queuedOf returns what waits of a key.
+func (s *schedule[T]) queuedOf(key string) (w Window) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for lane := range s.desks {
+		if l := s.lines[lineKey{lane, key}]; l != nil {
+			w = w.plus(l.depth)
+		}
+	}
+	return w
 }
 
 func (s *schedule[T]) readDesks() []DeskStats {

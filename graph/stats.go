@@ -206,7 +206,7 @@ func (h *host) readStats() NodeStats {
 	if h.edge != nil {
 		s.Desks = h.edge.desks()
 		for _, seat := range h.seats {
-			s.Desks[seat.desk].Busy += seat.working.read(h.engine.now)
+			s.Desks[seat.desk].Busy += seat.hand.read(h.engine.now())
 		}
 	}
 	return s

@@ -66,10 +66,14 @@ func (w *worker[In, Out]) step() bool {
 }
 
 func (w *worker[In, Out]) process(next queued[In]) {
-	w.seat.working.change(+1, -w.n.host.engine.now())
+	key, host := next.route.Key, w.n.host
+	w.seat.hand.take(key, host.engine.now())
 	w.c.route = next.route.onward()
 	_ = w.n.process(w.lanes[w.c.route.Lane], w.c, next.batch, next.weight) // its items have been settled with it
-	w.seat.working.change(-1, w.n.host.engine.now())
+	now := host.engine.now()
+	if since := w.seat.hand.put(now); key != "" {
+		host.busy.add(key, since, now)
+	}
 	w.fresh = true
 }
 

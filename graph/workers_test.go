@@ -268,6 +268,63 @@ func TestADrainAppliesAllThatIsQueued(t *testing.T) {
 	require.Less(t, time.Since(began), 5*time.Second)
 }
 
+// load returns what a key is to a stage's workers.
+func load(e *graph.Engine, key, stage string) graph.KeyLoad {
+	for _, l := range e.LoadOf(key) {
+		if l.Node == stage {
+			return l
+		}
+	}
+	return graph.KeyLoad{}
+}
+
+// TestTheLoadsOfKeysAreTheWorkers: what keys take is what workers gave, and it fades.
+func TestTheLoadsOfKeysAreTheWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSpaceload(t, 2, 512*loadItems, func(stage string) {
+			if stage == "second" {
+				time.Sleep(time.Millisecond)
+			}
+		})
+		l.run(loadKeys*80, equal(4))
+		synctest.Wait()
+		sum := func() (sum float64) {
+			for key := range loadKeys {
+				sum += load(l.engine, strconv.Itoa(key), "second").Busy
+			}
+			return sum
+		}
+		require.InDelta(t, 2, sum(), 0.05)
+		require.InDelta(t, 2.0/loadKeys, load(l.engine, "7", "second").Busy, 0.01)
+		require.Zero(t, load(l.engine, "7", "first").Busy, "it takes no time there")
+		time.Sleep(time.Minute)
+		require.Less(t, sum(), 0.02)
+		drain(t, l.engine)
+	})
+}
+
+// TestAKeyInHandIsBusy: before its batch is done.
+func TestAKeyInHandIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSpaceload(t, 2, 8*loadItems, func(stage string) {
+			if stage == "second" {
+				time.Sleep(time.Hour)
+			}
+		})
+		for range 4 {
+			_, err := offer(l.engine, 3, loadItems)
+			require.NoError(t, err)
+		}
+		time.Sleep(5 * time.Second)
+		got := load(l.engine, "3", "second")
+		require.InDelta(t, 1, got.Busy, 0.001)
+		require.Equal(t, 3*loadItems, got.Queued.Items)
+		require.Equal(t, []string{"3"}, l.engine.HeaviestKeys(5))
+		require.Empty(t, l.engine.LoadOf("4"))
+		drain(t, l.engine)
+	})
+}
+
 // spin is some work for a processor.
 func spin(rounds int) uint64 {
 	x := uint64(88172645463325252)

@@ -1,7 +1,9 @@
 package transports
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -74,6 +76,7 @@ func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*en
 		response.Committed, response.SessionsAttached, response.SessionsDetached = committed, uint32(attached), uint32(detached)
 		response.Index = indexToWire(s.Index.Get().Stats())
 		response.Graphed = response.GetIndex().GetGraphedVectors()
+		response.HeaviestSpaces = s.loads(s.Workload.Get().HeaviestKeys(heaviestSpaces))
 		return response, nil
 	}
 	if err := s.requireSpace(r.GetSpace()); err != nil {
@@ -85,6 +88,7 @@ func (s *Server) GetStats(ctx context.Context, r *engramv1.GetStatsRequest) (*en
 	response.SessionsAttached = uint32(s.hub.Attached(r.GetSpace()))
 	response.Index = heldToWire(s.Index.Get().Held(r.GetSpace()))
 	response.Graphed = response.GetIndex().GetGraphedVectors()
+	response.HeaviestSpaces = s.loads([]string{r.GetSpace()})
 	return response, nil
 }
 
@@ -115,6 +119,31 @@ func (s *Server) stats(t session.Tally) *engramv1.GetStatsResponse {
 		Offered: t.Offered, Accepted: t.Accepted, Duplicate: t.Duplicate, Nacked: t.Nacked,
 		Rejected: t.Rejected, Superseded: t.Superseded, Aborted: t.Aborted, InFlight: t.InFlight,
 	}
+}
+
+// loads tells of the spaces that are not idle, the busiest first.
+func (s *Server) loads(spaces []string) []*engramv1.SpaceLoad {
+	var all []*engramv1.SpaceLoad
+	for _, space := range spaces {
+		load, deepest := &engramv1.SpaceLoad{Space: space}, 0
+		for _, at := range s.Workload.Get().LoadOf(space) {
+			load.Queued += uint64(at.Queued.Items)
+			if at.Busy > load.GetBusy() || load.GetBusy() < leastBusy && at.Queued.Items > deepest {
+				load.Busy, load.BusiestStage = max(at.Busy, load.GetBusy()), at.Node
+			}
+			deepest = max(deepest, at.Queued.Items)
+		}
+		if load.GetBusy() < leastBusy {
+			load.Busy = 0
+		}
+		if load.GetQueued() > 0 || load.GetBusy() > 0 {
+			all = append(all, load)
+		}
+	}
+	slices.SortFunc(all, func(a, b *engramv1.SpaceLoad) int {
+		return cmp.Or(cmp.Compare(b.GetBusy(), a.GetBusy()), cmp.Compare(b.GetQueued(), a.GetQueued()), cmp.Compare(a.GetSpace(), b.GetSpace()))
+	})
+	return all
 }
 
 func heldToWire(h memory.IndexHeld) *engramv1.IndexStats {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -340,20 +342,27 @@ type harness struct {
 	journal  *journal
 	index    *index
 	gauge    *gauge
+	work     work
 }
 
 func newHarness() *harness {
 	h := &harness{
-		pipeline: &pipeline{rejected: map[string]memory.Rejection{}}, journal: newJournal(), gauge: &gauge{p: calm()},
+		pipeline: &pipeline{rejected: map[string]memory.Rejection{}}, journal: newJournal(), gauge: &gauge{p: calm()}, work: work{},
 		index: &index{recall: func(context.Context, memory.Query) (memory.Result, error) { return memory.Result{Snapshot: 5}, nil }},
 	}
 	h.Server = NewServer(NewHub(), Services{
 		Inlet: h.pipeline, Logger: slog.New(slog.DiscardHandler),
 		Admission: graph.NewHandle[Admission](h.gauge), Journal: graph.NewHandle[Journal](h.journal), Index: graph.NewHandle[Index](h.index),
-		Embedding: graph.NewHandle[Embedding](noEmbedding{}),
+		Embedding: graph.NewHandle[Embedding](noEmbedding{}), Workload: graph.NewHandle[Workload](h.work),
 	}, Limits{MessageBytes: 1 << 20, Streams: 4, Calls: 8, AnswerBytes: 1 << 20, RecallLimit: 1000}, nil)
 	return h
 }
+
+// work is what stages are at work on, by space.
+type work map[string][]graph.KeyLoad
+
+func (w work) HeaviestKeys(int) []string           { return slices.Sorted(maps.Keys(w)) }
+func (w work) LoadOf(space string) []graph.KeyLoad { return w[space] }
 
 // noEmbedding is a server without an embedder.
 type noEmbedding struct{}

@@ -19,6 +19,9 @@ const (
 	writeTimeout      = 30 * time.Second       // without write progress the stream is cut; its session stays
 	fenceLinger       = 5 * time.Second        // a fenced stream is read on for so long, to count what it still sends
 	drainTimeout      = 10 * time.Second       // the most a closing stream waits for verdicts and recalls
+	heaviestSpaces    = 10                     // that GetStats names for each stage, by what is queued and by how busy they keep it
+	leastBusy         = 0.001                  // of a stage; less is idle
+
 	statsPatience     = 100 * time.Millisecond // the most that GetStats waits for verdicts on what was received before it
 	statsInterval     = time.Millisecond       // between looks
 	answersRetry      = 250 * time.Millisecond // what a recall is told that finds no room for its answer

@@ -58,6 +58,14 @@ type Admission interface {
 	Pressure() session.Pressure
 }
 
+// Workload tells which spaces the stages are at work on. Safe for concurrent use.
+type Workload interface {
+	// HeaviestKeys returns spaces of which most is queued, n at most for each stage, and those that are busiest, likewise.
+	HeaviestKeys(n int) []string
+	// LoadOf returns what a space is to each stage that knows it.
+	LoadOf(key string) []graph.KeyLoad
+}
+
 // Embedding knows what embeds on this server; nil: nothing does. Safe for concurrent use.
 type Embedding interface {
 	Embedder() memory.Embedder
@@ -70,6 +78,7 @@ type Services struct {
 	Journal   *graph.Handle[Journal]
 	Index     *graph.Handle[Index]
 	Embedding *graph.Handle[Embedding]
+	Workload  *graph.Handle[Workload]
 	Logger    *slog.Logger
 }
 
@@ -78,6 +87,6 @@ func NewServices(d graph.Deps, inlet graph.Inlet[session.Incoming]) Services {
 	return Services{
 		Inlet: inlet, Logger: d.Logger,
 		Admission: graph.Use[Admission](d), Journal: graph.Use[Journal](d), Index: graph.Use[Index](d),
-		Embedding: graph.Use[Embedding](d),
+		Embedding: graph.Use[Embedding](d), Workload: graph.Use[Workload](d),
 	}
 }

@@ -199,6 +199,7 @@ func TestGetStats(t *testing.T) {
 		MergedVectors: 1, Merges: 2, FailedMerges: 3, RemovedVectors: 4, Merging: durationpb.New(5 * time.Second),
 		WriterWaits: 6, WritersWaited: durationpb.New(7 * time.Second), RebuiltSpaces: 8,
 	}, all.GetIndex())
+	assert.Empty(t, all.GetHeaviestSpaces())
 	_, err = h.GetStats(t.Context(), &engramv1.GetStatsRequest{Space: "faces"})
 	assert.Equal(t, fault.NotFound, fault.KindOf(err))
 	h.journal.spaces["faces"] = memory.Space{Name: "faces"}
@@ -210,6 +211,25 @@ func TestGetStats(t *testing.T) {
 	assert.Equal(t, &engramv1.IndexStats{
 		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19,
 	}, one.GetIndex())
+}
+
+func TestGetStatsNamesTheHeaviestSpaces(t *testing.T) {
+	h := newHarness()
+	h.work["busy"] = []graph.KeyLoad{{Node: "journal", Busy: 0.2, Queued: graph.Window{Items: 9}}, {Node: "index", Busy: 0.7}, {Node: "notify", Busy: 0.1}}
+	h.work["waiting"] = []graph.KeyLoad{{Node: "journal", Queued: graph.Window{Items: 1}}, {Node: "index", Queued: graph.Window{Items: 5}}}
+	h.work["faded"] = []graph.KeyLoad{{Node: "journal", Busy: 1e-9}}
+	want := []*engramv1.SpaceLoad{
+		{Space: "busy", Queued: 9, Busy: 0.7, BusiestStage: "index"}, {Space: "waiting", Queued: 6, BusiestStage: "index"},
+	}
+	all, err := h.GetStats(t.Context(), &engramv1.GetStatsRequest{})
+	require.NoError(t, err)
+	assert.Equal(t, want, all.GetHeaviestSpaces())
+	for space, load := range map[string][]*engramv1.SpaceLoad{"busy": want[:1], "faded": nil, "waiting": want[1:]} {
+		h.journal.spaces[space] = memory.Space{Name: space}
+		one, err := h.GetStats(t.Context(), &engramv1.GetStatsRequest{Space: space})
+		require.NoError(t, err)
+		assert.Equal(t, load, one.GetHeaviestSpaces())
+	}
 }
 
 func TestGetStatsCountsWhatWasReceivedBefore(t *testing.T) {

@@ -14,12 +14,21 @@ import (
 )
 
 func newSpacesCommand(env *environment) *cobra.Command {
+	var heaviest bool
 	cmd := &cobra.Command{
 		Use: "spaces", Short: "List the spaces, or delete one",
-		Example: "  engram spaces\n  engram spaces --json | jq -r '.spaces[].name'\n  engram spaces delete notes",
+		Long: "spaces lists what there is. With --heaviest it tells which spaces the server is busy with: how much of each waits between\n" +
+			"the stages, and what part of the last seconds the stage that is busiest with it was at work on it.",
+		Example: "  engram spaces\n  engram spaces --json | jq -r '.spaces[].name'\n  engram spaces --heaviest\n  engram spaces delete notes",
 		Args:    args(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return listSpaces(cmd.Context(), env) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if heaviest {
+				return listHeaviest(cmd.Context(), env)
+			}
+			return listSpaces(cmd.Context(), env)
+		},
 	}
+	cmd.Flags().BoolVar(&heaviest, "heaviest", false, "only those of which most waits, and those that keep the server busiest")
 	env.addAddress(cmd)
 	env.addTimeout(cmd)
 	cmd.AddCommand(newDeleteSpaceCommand(env))
@@ -96,6 +105,43 @@ func listSpaces(ctx context.Context, env *environment) error {
 		}
 		return env.printer().print(r, func(w io.Writer) { r.write(w) })
 	})
+}
+
+type loadsReport struct {
+	Spaces []loadJSON `json:"spaces"`
+}
+
+type loadJSON struct {
+	Name   string  `json:"name"`
+	Queued uint64  `json:"queued"`
+	Busy   float64 `json:"busy"`          // 0 to 1
+	Stage  string  `json:"busiest_stage"` // whose busy it is
+}
+
+func listHeaviest(ctx context.Context, env *environment) error {
+	return env.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		stats, err := c.Stats(ctx, "")
+		if err != nil {
+			return err
+		}
+		r := loadsReport{Spaces: []loadJSON{}}
+		for _, l := range stats.Heaviest {
+			r.Spaces = append(r.Spaces, loadJSON{Name: l.Space, Queued: l.Queued, Busy: l.Busy, Stage: l.Stage})
+		}
+		return env.printer().print(r, func(w io.Writer) { r.write(w) })
+	})
+}
+
+func (r *loadsReport) write(w io.Writer) {
+	if len(r.Spaces) == 0 {
+		fmt.Fprintln(w, "nothing is written to any space")
+		return
+	}
+	rows := make([][]string, len(r.Spaces))
+	for i, s := range r.Spaces {
+		rows[i] = []string{s.Name, strconv.FormatUint(s.Queued, 10), fmt.Sprintf("%.1f %%", 100*s.Busy), s.Stage}
+	}
+	table(w, []string{"SPACE", "QUEUED", "BUSY", "STAGE"}, rows)
 }
 
 func (r *spacesReport) write(w io.Writer) {

@@ -115,12 +115,14 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	work := &workload{}
 	engine, found := pipeline.Spec.Build(registry, graph.Options{
-		Logger: c.Logger, Hooks: reports.Hooks(nodes(pipeline)), Provide: provided(pipeline, embedder),
+		Logger: c.Logger, Hooks: reports.Hooks(nodes(pipeline)), Provide: provided(pipeline, embedder, work),
 	})
 	if len(found) > 0 {
 		return nil, &InvalidPipeline{Found: found}
 	}
+	work.Engine = engine
 	return &Server{
 		pipeline: pipeline, insecure: c.Insecure, given: c.Listener, log: c.Logger, hub: hub, engine: engine, reports: reports,
 		release: release,
@@ -144,7 +146,7 @@ func load(c Config, registry *graph.Registry) (*config.Pipeline, error) {
 	}
 	pipeline.Override(config.FromEnvironment(c.LookupEnv)...)
 	pipeline.Override(c.Overrides...)
-	found := append(config.Check(pipeline, registry, provided(pipeline, nil)...), sharedPaths(&pipeline.Spec)...)
+	found := append(config.Check(pipeline, registry, provided(pipeline, nil, &workload{})...), sharedPaths(&pipeline.Spec)...)
 	found = append(found, takenPage(pipeline)...)
 	if len(found) > 0 {
 		found.Sort()

@@ -21,7 +21,13 @@ func kinds(hub *transports.Hub) *graph.Registry {
 }
 
 // provided are the services of the application that stages may use.
-func provided(p *config.Pipeline, e memory.Embedder) []any { return []any{settings{p, e}} }
+func provided(p *config.Pipeline, e memory.Embedder, w *workload) []any {
+	return []any{settings{p, e}, w}
+}
+
+// workload tells the transports, which are built before the graph is, what the graph is at work on. Its engine is set before
+// the server starts.
+type workload struct{ *graph.Engine }
 
 // settings hands the pipeline's settings to the stages that need them, each through an interface of its own.
 type settings struct {

@@ -150,6 +150,19 @@ func TestMetricsSayWhatIsGoingOn(t *testing.T) {
 	assert.Equal(t, 0.0, value(t, got, "engram_spans_lost_total", "no_room"))
 }
 
+// TestAServerNamesTheSpacesThatItIsBusyWith: while one is written to.
+func TestAServerNamesTheSpacesThatItIsBusyWith(t *testing.T) {
+	s := startServer(t, t.TempDir())
+	client := memoryClient(t, s)
+	assert.Empty(t, stats(t, s).GetHeaviestSpaces())
+	require.Eventually(t, func() bool {
+		_, err := client.Observe(t.Context(), connect.NewRequest(&engramv1.ObserveRequest{Space: "faces", Observations: []*engramv1.Observation{seen("a", 1, 1)}}))
+		require.NoError(t, err)
+		heaviest := stats(t, s).GetHeaviestSpaces()
+		return len(heaviest) == 1 && heaviest[0].GetSpace() == "faces" && heaviest[0].GetBusy() > 0.001 && heaviest[0].GetBusiestStage() != ""
+	}, patience, time.Millisecond)
+}
+
 // TestTheGuideNamesEveryMetric holds docs/telemetry.md equal to the page: names, types and labels.
 func TestTheGuideNamesEveryMetric(t *testing.T) {
 	text, err := os.ReadFile("../../docs/telemetry.md")

@@ -91,6 +91,11 @@ func (emptyIndex) Graphed(string) memory.Version                                
 func (emptyIndex) Stats() memory.IndexStats                                      { return memory.IndexStats{} }
 func (emptyIndex) Held(string) memory.IndexHeld                                  { return memory.IndexHeld{} }
 
+type idle struct{}
+
+func (idle) HeaviestKeys(int) []string     { return nil }
+func (idle) LoadOf(string) []graph.KeyLoad { return nil }
+
 type calm struct{}
 
 func (calm) Pressure() session.Pressure {
@@ -105,7 +110,7 @@ func emptyServer(log io.Writer) http.Handler {
 		}},
 		Logger: slog.New(slog.NewTextHandler(log, nil)), Admission: graph.NewHandle[transports.Admission](calm{}),
 		Journal: graph.NewHandle[transports.Journal](emptyJournal{}), Index: graph.NewHandle[transports.Index](emptyIndex{}),
-		Embedding: graph.NewHandle[transports.Embedding](noEmbedding{}),
+		Embedding: graph.NewHandle[transports.Embedding](noEmbedding{}), Workload: graph.NewHandle[transports.Workload](idle{}),
 	}}
 	return source.Handler(Options{
 		Limits: transports.Limits{MessageBytes: 4096, Streams: 8, Calls: 2, AnswerBytes: 1 << 20, RecallLimit: 10},

@@ -138,7 +138,7 @@ func (x Session_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Session_State.Descriptor instead.
 func (Session_State) EnumDescriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{10, 0}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Space is a set of memories that are recalled together. Its name, dimension, metric and embedder never change.
@@ -622,9 +622,12 @@ type GetStatsResponse struct {
 	// Received, verdict not yet given; 0 when quiet.
 	InFlight uint64 `protobuf:"varint,15,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// How recalls find what is stored.
-	Index         *IndexStats `protobuf:"bytes,16,opt,name=index,proto3" json:"index,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Index *IndexStats `protobuf:"bytes,16,opt,name=index,proto3" json:"index,omitempty"`
+	// The spaces of which most is queued and those that keep the server busiest, ten a stage of each at most; the busiest
+	// first. Where a space is asked for, that one, unless it is idle.
+	HeaviestSpaces []*SpaceLoad `protobuf:"bytes,17,rep,name=heaviest_spaces,json=heaviestSpaces,proto3" json:"heaviest_spaces,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetStatsResponse) Reset() {
@@ -769,6 +772,86 @@ func (x *GetStatsResponse) GetIndex() *IndexStats {
 	return nil
 }
 
+func (x *GetStatsResponse) GetHeaviestSpaces() []*SpaceLoad {
+	if x != nil {
+		return x.HeaviestSpaces
+	}
+	return nil
+}
+
+// SpaceLoad is what a space's writes are to the server, now.
+type SpaceLoad struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Space string                 `protobuf:"bytes,1,opt,name=space,proto3" json:"space,omitempty"`
+	// What waits in queues between the stages.
+	Queued uint64 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
+	// The part of the last ten seconds or so that the stage which is busiest with it was at work on it: 0 to 1, since a space
+	// is never worked on twice at a time in a stage. Of a space that is none of the 64 busiest, it may be too low.
+	Busy float64 `protobuf:"fixed64,3,opt,name=busy,proto3" json:"busy,omitempty"`
+	// That stage. Where it is not busy at all, the one in front of which most waits.
+	BusiestStage  string `protobuf:"bytes,4,opt,name=busiest_stage,json=busiestStage,proto3" json:"busiest_stage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpaceLoad) Reset() {
+	*x = SpaceLoad{}
+	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpaceLoad) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpaceLoad) ProtoMessage() {}
+
+func (x *SpaceLoad) ProtoReflect() protoreflect.Message {
+	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpaceLoad.ProtoReflect.Descriptor instead.
+func (*SpaceLoad) Descriptor() ([]byte, []int) {
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SpaceLoad) GetSpace() string {
+	if x != nil {
+		return x.Space
+	}
+	return ""
+}
+
+func (x *SpaceLoad) GetQueued() uint64 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *SpaceLoad) GetBusy() float64 {
+	if x != nil {
+		return x.Busy
+	}
+	return 0
+}
+
+func (x *SpaceLoad) GetBusiestStage() string {
+	if x != nil {
+		return x.BusiestStage
+	}
+	return ""
+}
+
 // IndexStats is how far the graphs of large spaces are, and what the index takes. Vectors of memories that were replaced or
 // forgotten count until they are let go.
 type IndexStats struct {
@@ -817,7 +900,7 @@ type IndexStats struct {
 
 func (x *IndexStats) Reset() {
 	*x = IndexStats{}
-	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	mi := &file_engram_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +912,7 @@ func (x *IndexStats) String() string {
 func (*IndexStats) ProtoMessage() {}
 
 func (x *IndexStats) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[9]
+	mi := &file_engram_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +925,7 @@ func (x *IndexStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndexStats.ProtoReflect.Descriptor instead.
 func (*IndexStats) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IndexStats) GetGraphedVectors() uint64 {
@@ -998,7 +1081,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_engram_v1_admin_proto_msgTypes[10]
+	mi := &file_engram_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1093,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[10]
+	mi := &file_engram_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1106,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Session) GetSessionId() string {
@@ -1087,7 +1170,7 @@ type GetSessionRequest struct {
 
 func (x *GetSessionRequest) Reset() {
 	*x = GetSessionRequest{}
-	mi := &file_engram_v1_admin_proto_msgTypes[11]
+	mi := &file_engram_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +1182,7 @@ func (x *GetSessionRequest) String() string {
 func (*GetSessionRequest) ProtoMessage() {}
 
 func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[11]
+	mi := &file_engram_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +1195,7 @@ func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionRequest.ProtoReflect.Descriptor instead.
 func (*GetSessionRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSessionRequest) GetSessionId() string {
@@ -1139,7 +1222,7 @@ type GetSessionResponse struct {
 
 func (x *GetSessionResponse) Reset() {
 	*x = GetSessionResponse{}
-	mi := &file_engram_v1_admin_proto_msgTypes[12]
+	mi := &file_engram_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1234,7 @@ func (x *GetSessionResponse) String() string {
 func (*GetSessionResponse) ProtoMessage() {}
 
 func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[12]
+	mi := &file_engram_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1247,7 @@ func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionResponse.ProtoReflect.Descriptor instead.
 func (*GetSessionResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetSessionResponse) GetSession() *Session {
@@ -1189,7 +1272,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_engram_v1_admin_proto_msgTypes[13]
+	mi := &file_engram_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1284,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[13]
+	mi := &file_engram_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1297,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSessionsRequest) GetSpace() string {
@@ -1251,7 +1334,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_engram_v1_admin_proto_msgTypes[14]
+	mi := &file_engram_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1346,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[14]
+	mi := &file_engram_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1359,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1305,7 +1388,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_engram_v1_admin_proto_msgTypes[15]
+	mi := &file_engram_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1400,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[15]
+	mi := &file_engram_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1413,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EndSessionRequest) GetSessionId() string {
@@ -1357,7 +1440,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_engram_v1_admin_proto_msgTypes[16]
+	mi := &file_engram_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1452,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engram_v1_admin_proto_msgTypes[16]
+	mi := &file_engram_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1465,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_engram_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_engram_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EndSessionResponse) GetSession() *Session {
@@ -1422,7 +1505,7 @@ const file_engram_v1_admin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"\x15\n" +
 	"\x13DeleteSpaceResponse\"'\n" +
 	"\x0fGetStatsRequest\x12\x14\n" +
-	"\x05space\x18\x01 \x01(\tR\x05space\"\xa2\x04\n" +
+	"\x05space\x18\x01 \x01(\tR\x05space\"\xe1\x04\n" +
 	"\x10GetStatsResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x04R\n" +
 	"queueDepth\x12%\n" +
@@ -1443,7 +1526,13 @@ const file_engram_v1_admin_proto_rawDesc = "" +
 	"\x11sessions_attached\x18\r \x01(\rR\x10sessionsAttached\x12+\n" +
 	"\x11sessions_detached\x18\x0e \x01(\rR\x10sessionsDetached\x12\x1b\n" +
 	"\tin_flight\x18\x0f \x01(\x04R\binFlight\x12+\n" +
-	"\x05index\x18\x10 \x01(\v2\x15.engram.v1.IndexStatsR\x05index\"\x80\x06\n" +
+	"\x05index\x18\x10 \x01(\v2\x15.engram.v1.IndexStatsR\x05index\x12=\n" +
+	"\x0fheaviest_spaces\x18\x11 \x03(\v2\x14.engram.v1.SpaceLoadR\x0eheaviestSpaces\"r\n" +
+	"\tSpaceLoad\x12\x14\n" +
+	"\x05space\x18\x01 \x01(\tR\x05space\x12\x16\n" +
+	"\x06queued\x18\x02 \x01(\x04R\x06queued\x12\x12\n" +
+	"\x04busy\x18\x03 \x01(\x01R\x04busy\x12#\n" +
+	"\rbusiest_stage\x18\x04 \x01(\tR\fbusiestStage\"\x80\x06\n" +
 	"\n" +
 	"IndexStats\x12'\n" +
 	"\x0fgraphed_vectors\x18\x01 \x01(\x04R\x0egraphedVectors\x12'\n" +
@@ -1534,7 +1623,7 @@ func file_engram_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_engram_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_engram_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_engram_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_engram_v1_admin_proto_goTypes = []any{
 	(Metric)(0),                   // 0: engram.v1.Metric
 	(Session_State)(0),            // 1: engram.v1.Session.State
@@ -1547,50 +1636,52 @@ var file_engram_v1_admin_proto_goTypes = []any{
 	(*DeleteSpaceResponse)(nil),   // 8: engram.v1.DeleteSpaceResponse
 	(*GetStatsRequest)(nil),       // 9: engram.v1.GetStatsRequest
 	(*GetStatsResponse)(nil),      // 10: engram.v1.GetStatsResponse
-	(*IndexStats)(nil),            // 11: engram.v1.IndexStats
-	(*Session)(nil),               // 12: engram.v1.Session
-	(*GetSessionRequest)(nil),     // 13: engram.v1.GetSessionRequest
-	(*GetSessionResponse)(nil),    // 14: engram.v1.GetSessionResponse
-	(*ListSessionsRequest)(nil),   // 15: engram.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 16: engram.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),     // 17: engram.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),    // 18: engram.v1.EndSessionResponse
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*SpaceLoad)(nil),             // 11: engram.v1.SpaceLoad
+	(*IndexStats)(nil),            // 12: engram.v1.IndexStats
+	(*Session)(nil),               // 13: engram.v1.Session
+	(*GetSessionRequest)(nil),     // 14: engram.v1.GetSessionRequest
+	(*GetSessionResponse)(nil),    // 15: engram.v1.GetSessionResponse
+	(*ListSessionsRequest)(nil),   // 16: engram.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),  // 17: engram.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),     // 18: engram.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),    // 19: engram.v1.EndSessionResponse
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_engram_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: engram.v1.Space.metric:type_name -> engram.v1.Metric
-	19, // 1: engram.v1.Space.created_at:type_name -> google.protobuf.Timestamp
+	20, // 1: engram.v1.Space.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: engram.v1.CreateSpaceRequest.space:type_name -> engram.v1.Space
 	2,  // 3: engram.v1.CreateSpaceResponse.space:type_name -> engram.v1.Space
 	2,  // 4: engram.v1.ListSpacesResponse.spaces:type_name -> engram.v1.Space
-	11, // 5: engram.v1.GetStatsResponse.index:type_name -> engram.v1.IndexStats
-	20, // 6: engram.v1.IndexStats.merging:type_name -> google.protobuf.Duration
-	20, // 7: engram.v1.IndexStats.writers_waited:type_name -> google.protobuf.Duration
-	1,  // 8: engram.v1.Session.state:type_name -> engram.v1.Session.State
-	19, // 9: engram.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
-	12, // 10: engram.v1.GetSessionResponse.session:type_name -> engram.v1.Session
-	12, // 11: engram.v1.ListSessionsResponse.sessions:type_name -> engram.v1.Session
-	12, // 12: engram.v1.EndSessionResponse.session:type_name -> engram.v1.Session
-	3,  // 13: engram.v1.AdminService.CreateSpace:input_type -> engram.v1.CreateSpaceRequest
-	5,  // 14: engram.v1.AdminService.ListSpaces:input_type -> engram.v1.ListSpacesRequest
-	7,  // 15: engram.v1.AdminService.DeleteSpace:input_type -> engram.v1.DeleteSpaceRequest
-	9,  // 16: engram.v1.AdminService.GetStats:input_type -> engram.v1.GetStatsRequest
-	13, // 17: engram.v1.AdminService.GetSession:input_type -> engram.v1.GetSessionRequest
-	15, // 18: engram.v1.AdminService.ListSessions:input_type -> engram.v1.ListSessionsRequest
-	17, // 19: engram.v1.AdminService.EndSession:input_type -> engram.v1.EndSessionRequest
-	4,  // 20: engram.v1.AdminService.CreateSpace:output_type -> engram.v1.CreateSpaceResponse
-	6,  // 21: engram.v1.AdminService.ListSpaces:output_type -> engram.v1.ListSpacesResponse
-	8,  // 22: engram.v1.AdminService.DeleteSpace:output_type -> engram.v1.DeleteSpaceResponse
-	10, // 23: engram.v1.AdminService.GetStats:output_type -> engram.v1.GetStatsResponse
-	14, // 24: engram.v1.AdminService.GetSession:output_type -> engram.v1.GetSessionResponse
-	16, // 25: engram.v1.AdminService.ListSessions:output_type -> engram.v1.ListSessionsResponse
-	18, // 26: engram.v1.AdminService.EndSession:output_type -> engram.v1.EndSessionResponse
-	20, // [20:27] is the sub-list for method output_type
-	13, // [13:20] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 5: engram.v1.GetStatsResponse.index:type_name -> engram.v1.IndexStats
+	11, // 6: engram.v1.GetStatsResponse.heaviest_spaces:type_name -> engram.v1.SpaceLoad
+	21, // 7: engram.v1.IndexStats.merging:type_name -> google.protobuf.Duration
+	21, // 8: engram.v1.IndexStats.writers_waited:type_name -> google.protobuf.Duration
+	1,  // 9: engram.v1.Session.state:type_name -> engram.v1.Session.State
+	20, // 10: engram.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
+	13, // 11: engram.v1.GetSessionResponse.session:type_name -> engram.v1.Session
+	13, // 12: engram.v1.ListSessionsResponse.sessions:type_name -> engram.v1.Session
+	13, // 13: engram.v1.EndSessionResponse.session:type_name -> engram.v1.Session
+	3,  // 14: engram.v1.AdminService.CreateSpace:input_type -> engram.v1.CreateSpaceRequest
+	5,  // 15: engram.v1.AdminService.ListSpaces:input_type -> engram.v1.ListSpacesRequest
+	7,  // 16: engram.v1.AdminService.DeleteSpace:input_type -> engram.v1.DeleteSpaceRequest
+	9,  // 17: engram.v1.AdminService.GetStats:input_type -> engram.v1.GetStatsRequest
+	14, // 18: engram.v1.AdminService.GetSession:input_type -> engram.v1.GetSessionRequest
+	16, // 19: engram.v1.AdminService.ListSessions:input_type -> engram.v1.ListSessionsRequest
+	18, // 20: engram.v1.AdminService.EndSession:input_type -> engram.v1.EndSessionRequest
+	4,  // 21: engram.v1.AdminService.CreateSpace:output_type -> engram.v1.CreateSpaceResponse
+	6,  // 22: engram.v1.AdminService.ListSpaces:output_type -> engram.v1.ListSpacesResponse
+	8,  // 23: engram.v1.AdminService.DeleteSpace:output_type -> engram.v1.DeleteSpaceResponse
+	10, // 24: engram.v1.AdminService.GetStats:output_type -> engram.v1.GetStatsResponse
+	15, // 25: engram.v1.AdminService.GetSession:output_type -> engram.v1.GetSessionResponse
+	17, // 26: engram.v1.AdminService.ListSessions:output_type -> engram.v1.ListSessionsResponse
+	19, // 27: engram.v1.AdminService.EndSession:output_type -> engram.v1.EndSessionResponse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_engram_v1_admin_proto_init() }
@@ -1604,7 +1695,7 @@ func file_engram_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engram_v1_admin_proto_rawDesc), len(file_engram_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
