@@ -28,11 +28,13 @@ const (
 	NoticeLagged
 	// NoticeQueue: the server's queue changed its state to Queue.
 	NoticeQueue
+	// NoticeGraphed: the space's graph has what was told up to Version. Small spaces have no graph, and no such notice.
+	NoticeGraphed
 )
 
 // String returns the kind in a word.
 func (k NoticeKind) String() string {
-	names := [...]string{"unknown", "started", "stored", "forgotten", "lagged", "queue"}
+	names := [...]string{"unknown", "started", "stored", "forgotten", "lagged", "queue", "graphed"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -77,7 +79,7 @@ type Notice struct {
 type WatchOptions struct {
 	From      uint64 // begin after this version
 	FromStart bool   // begin with all that there is; not together with From
-	// Kinds are NoticeStored, NoticeForgotten and NoticeQueue; none means all of them. NoticeStarted and NoticeLagged come
+	// Kinds are NoticeStored, NoticeForgotten, NoticeQueue and NoticeGraphed; none means all of them. NoticeStarted and NoticeLagged come
 	// anyway.
 	Kinds []NoticeKind
 	// OnEvent is told of EventConnected, each time that the server tells where it begins, and of EventDisconnected, each
@@ -128,6 +130,8 @@ func kindsToWire(kinds []NoticeKind) (out []engramv1.EventKind) {
 			out = append(out, engramv1.EventKind_EVENT_KIND_FORGOTTEN)
 		case NoticeQueue:
 			out = append(out, engramv1.EventKind_EVENT_KIND_BACKPRESSURE)
+		case NoticeGraphed:
+			out = append(out, engramv1.EventKind_EVENT_KIND_GRAPHED)
 		default: // the server says that it is none
 			out = append(out, engramv1.EventKind_EVENT_KIND_UNSPECIFIED)
 		}
@@ -228,6 +232,9 @@ func (w *watcher) event(e *engramv1.WatchResponse_Event) (n Notice, ok bool) {
 	case engramv1.EventKind_EVENT_KIND_BACKPRESSURE:
 		n.Kind, n.Queue, n.Fill = NoticeQueue, QueueState(e.GetQueueState()), e.GetQueueFill()
 		return n, true
+	case engramv1.EventKind_EVENT_KIND_GRAPHED:
+		n.Kind = NoticeGraphed
+		return n, true // of what was told before: the watch is behind that
 	default:
 		return n, false // of a server that knows more
 	}

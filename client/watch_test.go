@@ -99,3 +99,16 @@ func TestAServerThatDoesNotAnswerPingsIsUnreachable(t *testing.T) {
 	require.ErrorIs(t, e, ErrUnreachable)
 	assert.EqualError(t, e, "engram: recall: engram:1 does not answer")
 }
+
+// TestAGraphMovesNoWatch: it tells of what was told before, so the next stream begins where it would have.
+func TestAGraphMovesNoWatch(t *testing.T) {
+	w := &watcher{request: &engramv1.WatchRequest{}}
+	w.behind(9)
+	n, ok := w.notice(&engramv1.WatchResponse{Frame: &engramv1.WatchResponse_Event_{Event: &engramv1.WatchResponse_Event{
+		Kind: engramv1.EventKind_EVENT_KIND_GRAPHED, Version: 5,
+	}}})
+	assert.True(t, ok)
+	assert.Equal(t, Notice{Kind: NoticeGraphed, Version: 5, Resume: 9}, n)
+	assert.EqualValues(t, 9, w.request.GetFromVersion())
+	assert.Equal(t, []engramv1.EventKind{engramv1.EventKind_EVENT_KIND_GRAPHED}, kindsToWire([]NoticeKind{NoticeGraphed}))
+}

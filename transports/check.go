@@ -46,6 +46,12 @@ func unbuilt(name string) *fault.Error {
 		WithHint("leave it out; the README lists what this version does not serve")
 }
 
+// ungraphed says of an ack that waits for the graph, which is unbuilt, that it would promise no more than one that does not.
+func ungraphed(refused *fault.Error) *fault.Error {
+	return refused.
+		WithHint("take the ack at committed: it is durable, and every recall finds it; Watch tells how far the graph is, by EVENT_KIND_GRAPHED")
+}
+
 // checkObservation finds why an observation can never be stored; nil when the wire's rules hold. What depends on the
 // space (dimension, finite and non-zero vectors) is the decode stage's to check.
 func checkObservation(o *engramv1.Observation) *memory.Rejection {

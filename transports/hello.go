@@ -51,7 +51,7 @@ func receiveHello(ctx context.Context, conn Conn) (*engramv1.Hello, error) {
 func unbuiltHello(h *engramv1.Hello) error {
 	switch {
 	case h.GetAckLevel() == engramv1.AckLevel_ACK_LEVEL_GRAPHED:
-		return unbuilt("hello.ack_level GRAPHED").WithField("hello.ack_level")
+		return ungraphed(unbuilt("hello.ack_level GRAPHED").WithField("hello.ack_level"))
 	case h.GetBearerToken() != "":
 		return unbuilt("hello.bearer_token")
 	case h.GetResultLimit() != 0:

@@ -115,7 +115,7 @@ func (st *stream) read() (*engramv1.Goodbye, error) {
 
 func acceptGoodbye(g *engramv1.Goodbye) (*engramv1.Goodbye, error) {
 	if g.GetWaitGraphed() {
-		return nil, unbuilt("goodbye.wait_graphed")
+		return nil, ungraphed(unbuilt("goodbye.wait_graphed"))
 	}
 	return g, nil
 }

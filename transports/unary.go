@@ -20,7 +20,7 @@ import (
 // request's rules have been checked. An ack level below committed is answered at committed: it promises more.
 func (s *Server) Observe(ctx context.Context, r *engramv1.ObserveRequest) (*engramv1.ObserveResponse, error) {
 	if r.GetAckLevel() == engramv1.AckLevel_ACK_LEVEL_GRAPHED {
-		return nil, unbuilt("ack_level GRAPHED").WithField("ack_level")
+		return nil, ungraphed(unbuilt("ack_level GRAPHED").WithField("ack_level"))
 	}
 	c := s.newCall("observe", r.GetSpace(), r.GetRequestId())
 	receipt, err := c.run(ctx, observeOffer(c.att, 1, r.GetObservations(), s.textBytes(), time.Now(), c))

@@ -26,6 +26,7 @@ type watcher struct {
 	at     memory.Cursor
 	caught bool                // it has been where the space was
 	queue  session.CreditState // as last told
+	graph  memory.Version      // up to where it was, as last seen
 	quiet  time.Time           // since when nothing was sent
 }
 
@@ -71,11 +72,7 @@ func checkWatch(r *engramv1.WatchRequest) error {
 	if err := Validate(r); err != nil {
 		return err
 	}
-	kinds := r.GetKinds()
-	switch {
-	case len(kinds) > 0 && !slices.ContainsFunc(kinds, func(k engramv1.EventKind) bool { return k != engramv1.EventKind_EVENT_KIND_GRAPHED }):
-		return unbuilt("kinds EVENT_KIND_GRAPHED").WithField("kinds")
-	case r.GetFromStart() && r.GetFromVersion() > 0:
+	if r.GetFromStart() && r.GetFromVersion() > 0 {
 		return fault.New(fault.InvalidArgument, "from_start and from_version are both given").WithField("from_version").
 			WithHint("give one of them, or none to begin now")
 	}
@@ -139,7 +136,23 @@ func (w *watcher) news(ctx context.Context) error {
 		}
 	}
 	w.at = next
+	if err := w.graphed(); err != nil {
+		return err
+	}
 	return w.pressure()
+}
+
+// graphed tells how far the space's graph is when that has changed, and not before all that it reaches has been told.
+func (w *watcher) graphed() error {
+	through := w.feed.Graphed()
+	if through == w.graph || through > w.at.Version || !w.wants(engramv1.EventKind_EVENT_KIND_GRAPHED) {
+		return nil
+	}
+	w.graph = through
+	if through == 0 { // it is being made anew
+		return nil
+	}
+	return w.event(&engramv1.WatchResponse_Event{Kind: engramv1.EventKind_EVENT_KIND_GRAPHED, Version: uint64(through), At: timestamppb.Now()})
 }
 
 func (w *watcher) wants(k engramv1.EventKind) bool {
@@ -161,7 +174,7 @@ func (w *watcher) pressure() error {
 // wait returns when something may have happened, and sends a heartbeat when nothing has for long.
 func (w *watcher) wait(ctx context.Context) error {
 	next := w.quiet.Add(heartbeatInterval)
-	if w.wants(engramv1.EventKind_EVENT_KIND_BACKPRESSURE) {
+	if w.wants(engramv1.EventKind_EVENT_KIND_BACKPRESSURE) || w.wants(engramv1.EventKind_EVENT_KIND_GRAPHED) {
 		next = earlier(next, time.Now().Add(pressureInterval))
 	}
 	due, cancel := context.WithDeadline(ctx, next)

@@ -21,6 +21,7 @@ import (
 type feed struct {
 	mu      sync.Mutex
 	version memory.Version // guarded by mu
+	graphed memory.Version // guarded by mu
 	failure error          // guarded by mu
 	changed chan struct{}  // guarded by mu
 }
@@ -47,6 +48,19 @@ func (f *feed) now() (version memory.Version, changed <-chan struct{}, failure e
 func (f *feed) Incarnation() uint64 { return 3 }
 
 func (f *feed) Published() memory.Version { v, _, _ := f.now(); return v }
+
+func (f *feed) Graphed() memory.Version {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.graphed
+}
+
+// graph moves the space's graph, which wakes nobody.
+func (f *feed) graph(to memory.Version) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.graphed = to
+}
 
 func (f *feed) Read(_ context.Context, at memory.Cursor, wanted func(memory.EventKind) bool) ([]memory.Event, memory.Cursor, error) {
 	version, _, failure := f.now()
@@ -179,7 +193,6 @@ func TestAWatchIsRefused(t *testing.T) {
 		"version ahead":       {&engramv1.WatchRequest{FromVersion: 4}, fault.FailedPrecondition, "4 of space \"faces\" is not published yet; the newest is 3"},
 		"another incarnation": {&engramv1.WatchRequest{Incarnation: 2}, fault.NotFound, "deleted"},
 		"both":                {&engramv1.WatchRequest{FromVersion: 1, FromStart: true}, fault.InvalidArgument, "from_start"},
-		"graphed alone":       {&engramv1.WatchRequest{Kinds: []engramv1.EventKind{engramv1.EventKind_EVENT_KIND_GRAPHED}}, fault.Unimplemented, "GRAPHED"},
 		"no kind":             {&engramv1.WatchRequest{Kinds: []engramv1.EventKind{0}}, fault.InvalidArgument, "kinds"},
 		"unknown kind":        {&engramv1.WatchRequest{Kinds: []engramv1.EventKind{9}}, fault.InvalidArgument, "kinds"},
 	} {
@@ -232,6 +245,42 @@ func TestAWatchTellsOfTheQueue(t *testing.T) {
 		time.Sleep(pressureInterval)
 		assert.Equal(t, []string{"queue STATE_OK 0.0"}, w.told())
 		assert.Len(t, deaf.told(), 1)
+	})
+}
+
+// TestAWatchTellsOfTheGraph: as it moves, and never ahead of what has been told; a space without one has none.
+func TestAWatchTellsOfTheGraph(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := newHarness(), newFeed(4)
+		h.index.feed = f
+		w := h.watch(t, &engramv1.WatchRequest{Kinds: []engramv1.EventKind{engramv1.EventKind_EVENT_KIND_GRAPHED}})
+		defer w.cancel()
+		deaf := h.watch(t, &engramv1.WatchRequest{Kinds: []engramv1.EventKind{engramv1.EventKind_EVENT_KIND_STORED}})
+		defer deaf.cancel()
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{"started 4 of 3"}, w.told(), "it has no graph")
+		for _, step := range []struct {
+			through memory.Version
+			want    []string
+		}{
+			{2, []string{"EVENT_KIND_GRAPHED 2 []"}},
+			{4, []string{"EVENT_KIND_GRAPHED 4 []"}},
+			{4, nil},
+			{5, nil}, // the watch is not there yet
+			{0, nil}, // made anew
+			{3, []string{"EVENT_KIND_GRAPHED 3 []"}},
+		} {
+			f.graph(step.through)
+			time.Sleep(pressureInterval)
+			assert.Equal(t, step.want, w.told(), "%d", step.through)
+		}
+		assert.Equal(t, []string{"started 4 of 3"}, deaf.told())
+		late := h.watch(t, &engramv1.WatchRequest{FromStart: true})
+		defer late.cancel()
+		assert.Equal(t, []string{
+			"started 0 of 3", "EVENT_KIND_STORED 1 [m1]", "EVENT_KIND_FORGOTTEN 2 [m2]", "EVENT_KIND_STORED 3 [m3]", "EVENT_KIND_GRAPHED 3 []",
+			"EVENT_KIND_FORGOTTEN 4 [m4]",
+		}, late.told())
 	})
 }
 

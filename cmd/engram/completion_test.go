@@ -38,7 +38,7 @@ func TestCompletion(t *testing.T) {
 		{"config |", []string{"print", "schema"}, noFiles},
 		{"graph --fo", []string{"--format"}, noFiles},
 		{"graph --format |", []string{"dot", "mermaid"}, noFiles},
-		{"watch notes --kind |", []string{"stored", "forgotten", "queue"}, noFiles},
+		{"watch notes --kind |", []string{"stored", "forgotten", "queue", "graphed"}, noFiles},
 		{"serve --log-level |", []string{"debug", "info", "warn", "error"}, noFiles},
 		{"serve --config |", []string{"yaml", "yml"}, byName},
 		{"serve |", nil, noFiles},

@@ -16,7 +16,7 @@ import (
 )
 
 // watchedKinds are the values of --kind.
-var watchedKinds = []string{"stored", "forgotten", "queue"}
+var watchedKinds = []string{"stored", "forgotten", "queue", "graphed"}
 
 // watchCommand is `engram watch`.
 type watchCommand struct {
@@ -97,11 +97,11 @@ func (c *watchCommand) options() (o client.WatchOptions, err error) {
 	if c.from >= 0 {
 		o.From, o.FromStart = uint64(c.from), c.from == 0
 	}
-	names := map[string]client.NoticeKind{"stored": client.NoticeStored, "forgotten": client.NoticeForgotten, "queue": client.NoticeQueue}
+	names := map[string]client.NoticeKind{"stored": client.NoticeStored, "forgotten": client.NoticeForgotten, "queue": client.NoticeQueue, "graphed": client.NoticeGraphed}
 	for _, name := range c.kinds {
 		kind, ok := names[name]
 		if !ok {
-			return o, usageError("--kind %q: it is stored, forgotten or queue", name)
+			return o, usageError("--kind %q: it is stored, forgotten, queue or graphed", name)
 		}
 		o.Kinds = append(o.Kinds, kind)
 	}
@@ -144,6 +144,9 @@ func noticeLine(space string, n client.Notice) string {
 		return fmt.Sprintf("%-9s %d versions up to %d were missed; list the space again", n.Kind, n.Skipped, n.Version)
 	case client.NoticeQueue:
 		return fmt.Sprintf("%-9s the server's queue is %s, %.0f %% full", n.Kind, n.Queue, 100*n.Fill)
+	}
+	if n.Kind == client.NoticeGraphed {
+		return fmt.Sprintf("%s  %-9s %8d  the graph has all up to here", n.At.UTC().Format("15:04:05.000"), n.Kind, n.Version)
 	}
 	const shown = 5
 	ids := make([]string, 0, shown+1)

@@ -179,6 +179,8 @@ type Feed interface {
 	Incarnation() uint64
 	// Published returns the version up to which Read has events now.
 	Published() Version
+	// Graphed returns the version up to which the space's graph is searched, as far as it is published; 0: it has none.
+	Graphed() Version
 	// Read returns events of the wanted kinds that come next, in version order, and the place behind them. It reads a bounded
 	// number: there may be more, and there may be none on the way to a later place. An error says that the space is deleted,
 	// degraded or damaged, or that ctx ended while it was loaded.

@@ -47,6 +47,9 @@ func (f *feed) Incarnation() uint64 { return f.space.incarnation }
 // Published implements memory.Feed.
 func (f *feed) Published() memory.Version { return f.space.view.Load().version }
 
+// Graphed implements memory.Feed.
+func (f *feed) Graphed() memory.Version { return f.space.view.Load().graphed() }
+
 // Wait implements memory.Feed.
 func (f *feed) Wait(ctx context.Context, v memory.Version) error {
 	return inSpace(f.space.wait(ctx, v), "watch", f.space.name)

@@ -119,6 +119,9 @@ func TestASpaceGetsAGraphWhenItIsWorthOne(t *testing.T) {
 			result, err := s.service.Recall(t.Context(), "x", memory.Query{Vector: all[0]})
 			require.NoError(t, err)
 			assert.Equal(t, c.version, result.Graphed)
+			feed, err := s.service.Feed("x")
+			require.NoError(t, err)
+			assert.Equal(t, c.version, feed.Graphed())
 		})
 	}
 }

@@ -178,11 +178,8 @@ func (s *Service) Published(space string) memory.Version {
 
 // Graphed returns the version up to which a space's graph is searched; 0 when it has none, or does not exist.
 func (s *Service) Graphed(space string) memory.Version {
-	switch v := s.published(space); {
-	case v != nil && v.unloaded != nil:
-		return v.unloaded.graphed
-	case v != nil && v.merged != nil:
-		return min(v.merged.coverage.Load().version, v.version)
+	if v := s.published(space); v != nil {
+		return v.graphed()
 	}
 	return 0
 }

@@ -22,6 +22,17 @@ type view struct {
 	fault    *fault.Error
 }
 
+// graphed is the version up to which the graph is searched; 0: there is none.
+func (v *view) graphed() memory.Version {
+	switch {
+	case v.unloaded != nil:
+		return v.unloaded.graphed
+	case v.merged != nil:
+		return min(v.merged.coverage.Load().version, v.version)
+	}
+	return 0
+}
+
 // memoryAt is a memory found by its id.
 type memoryAt struct {
 	slot   fresh.Slot

@@ -112,7 +112,7 @@ func TestWatchFromTheShell(t *testing.T) {
 	}{
 		"no such space": {[]string{"nowhere", "--address", s.address}, 1, "does not exist"},
 		"ahead":         {[]string{"notes", "--from", "99", "--address", s.address}, 1, "99"},
-		"no kind":       {[]string{"notes", "--kind", "graphed"}, 2, "graphed"},
+		"no kind":       {[]string{"notes", "--kind", "found"}, 2, "graphed"},
 		"no version":    {[]string{"notes", "--from", "-2"}, 2, "-2"},
 		"no server":     {[]string{"notes", "--address", freeAddress(t)}, 3, "engram serve"},
 	} {

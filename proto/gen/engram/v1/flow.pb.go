@@ -86,7 +86,9 @@ const (
 	EventKind_EVENT_KIND_STORED EventKind = 1
 	// Memories were forgotten, or expired.
 	EventKind_EVENT_KIND_FORGOTTEN EventKind = 2
-	// The graph has caught up to Event.version.
+	// The graph has caught up to Event.version, which has been told of before. Told again as it moves, a few times a second at
+	// most; a graph that is made anew begins again. A space that is too small for a graph has none, and no such event: all of it
+	// is scanned, which is as fast.
 	EventKind_EVENT_KIND_GRAPHED EventKind = 3
 	// The server's queue changed its state: Event.queue_state. The first event of a watch tells it, if it is not STATE_OK.
 	EventKind_EVENT_KIND_BACKPRESSURE EventKind = 4
@@ -2655,7 +2657,7 @@ type WatchResponse_Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=engram.v1.EventKind" json:"kind,omitempty"`
 	// The version it happened at; of several memories stored, that of the last. Unset under EVENT_KIND_BACKPRESSURE. Resume
-	// after the version of the last event without `more`.
+	// after the version of the last event without `more` that is no EVENT_KIND_GRAPHED.
 	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Up to 256. An id that was stored again is stored, not forgotten.
 	MemoryIds []string `protobuf:"bytes,3,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
