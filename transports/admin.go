@@ -149,7 +149,7 @@ func (s *Server) loads(spaces []string) []*engramv1.SpaceLoad {
 func heldToWire(h memory.IndexHeld) *engramv1.IndexStats {
 	return &engramv1.IndexStats{
 		GraphedVectors: h.Graphed, ScannedVectors: h.Scanned, BehindVectors: h.Behind,
-		CodesBytes: h.Codes, GraphsBytes: h.Graphs, RecordsBytes: h.Records, IdsBytes: h.IDs,
+		CodesBytes: h.Codes, GraphsBytes: h.Graphs, RecordsBytes: h.Records, IdsBytes: h.IDs, UnloadedBytes: h.Unloaded,
 	}
 }
 
@@ -157,6 +157,7 @@ func indexToWire(s memory.IndexStats) *engramv1.IndexStats {
 	w := heldToWire(s.IndexHeld)
 	w.MostBehindVectors = s.MostBehind
 	w.GraphedSpaces, w.ScannedSpaces, w.DegradedSpaces = uint32(s.GraphedSpaces), uint32(s.ScannedSpaces), uint32(s.DegradedSpaces)
+	w.UnloadedSpaces = uint32(s.UnloadedSpaces)
 	w.MergedVectors, w.Merges, w.FailedMerges, w.RemovedVectors = s.Merged, s.Merges, s.FailedMerges, s.Removed
 	w.Merging, w.WriterWaits, w.WritersWaited = durationpb.New(s.Merging), s.Waits, durationpb.New(s.Waited)
 	w.RebuiltSpaces = s.Rebuilt

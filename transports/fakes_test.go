@@ -305,12 +305,12 @@ func (x *index) Graphed(string) memory.Version            { return 6 } // it has
 func (x *index) Stats() memory.IndexStats {
 	return memory.IndexStats{
 		Merged: 1, Merges: 2, FailedMerges: 3, Removed: 4, Merging: 5 * time.Second, Waits: 6, Waited: 7 * time.Second, Rebuilt: 8,
-		IndexHeld: x.Held(""), MostBehind: 9, GraphedSpaces: 10, ScannedSpaces: 11, DegradedSpaces: 12,
+		IndexHeld: x.Held(""), MostBehind: 9, GraphedSpaces: 10, ScannedSpaces: 11, DegradedSpaces: 12, UnloadedSpaces: 20,
 	}
 }
 
 func (x *index) Held(string) memory.IndexHeld {
-	return memory.IndexHeld{Graphed: 13, Scanned: 14, Behind: 15, Codes: 16, Graphs: 17, Records: 18, IDs: 19}
+	return memory.IndexHeld{Graphed: 13, Scanned: 14, Behind: 15, Codes: 16, Graphs: 17, Records: 18, IDs: 19, Unloaded: 21}
 }
 
 // gauge reports a pressure that a test sets.

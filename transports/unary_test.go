@@ -194,10 +194,10 @@ func TestGetStats(t *testing.T) {
 	assert.Equal(t, uint32(2), all.GetSessionsAttached())
 	assert.Equal(t, uint64(13), all.GetGraphed())
 	assert.Equal(t, &engramv1.IndexStats{
-		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19,
+		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19, UnloadedBytes: 21,
 		MostBehindVectors: 9, GraphedSpaces: 10, ScannedSpaces: 11, DegradedSpaces: 12,
 		MergedVectors: 1, Merges: 2, FailedMerges: 3, RemovedVectors: 4, Merging: durationpb.New(5 * time.Second),
-		WriterWaits: 6, WritersWaited: durationpb.New(7 * time.Second), RebuiltSpaces: 8,
+		WriterWaits: 6, WritersWaited: durationpb.New(7 * time.Second), RebuiltSpaces: 8, UnloadedSpaces: 20,
 	}, all.GetIndex())
 	assert.Empty(t, all.GetHeaviestSpaces())
 	_, err = h.GetStats(t.Context(), &engramv1.GetStatsRequest{Space: "faces"})
@@ -209,7 +209,7 @@ func TestGetStats(t *testing.T) {
 	assert.Equal(t, uint64(5), one.GetCommitted())
 	assert.Equal(t, uint64(13), one.GetGraphed())
 	assert.Equal(t, &engramv1.IndexStats{
-		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19,
+		GraphedVectors: 13, ScannedVectors: 14, BehindVectors: 15, CodesBytes: 16, GraphsBytes: 17, RecordsBytes: 18, IdsBytes: 19, UnloadedBytes: 21,
 	}, one.GetIndex())
 }
 

@@ -112,9 +112,10 @@ func TestMetricsSayWhatGetStatsSaysOfTheIndex(t *testing.T) {
 	want := stats(t, s).GetIndex()
 	got := scrape(t, s)
 	for name, labelled := range map[string]map[string]uint64{
-		"engram_index_spaces": {"graphed": 1, "scanned": 0, "degraded": 0},
+		"engram_index_spaces": {"graphed": 1, "scanned": 0, "unloaded": 0, "degraded": 0},
 		"engram_index_bytes": {
 			"codes": want.GetCodesBytes(), "graphs": want.GetGraphsBytes(), "records": want.GetRecordsBytes(), "ids": want.GetIdsBytes(),
+			"unloaded": 0,
 		},
 		"engram_index_vectors":       {"graphed": want.GetGraphedVectors(), "scanned": want.GetScannedVectors()},
 		"engram_index_behind":        {"": want.GetBehindVectors()},

@@ -118,11 +118,13 @@ func indexReading(s memory.IndexStats) telemetry.IndexReading {
 		Merges: []telemetry.Count{{Of: "success", N: s.Merges}, {Of: "failure", N: s.FailedMerges}},
 		Merged: s.Merged, Removed: s.Removed, Rebuilt: s.Rebuilt, Merging: s.Merging, Waits: s.Waits, Waited: s.Waited,
 		Spaces: []telemetry.Count{
-			{Of: "graphed", N: uint64(s.GraphedSpaces)}, {Of: "scanned", N: uint64(s.ScannedSpaces)}, {Of: "degraded", N: uint64(s.DegradedSpaces)},
+			{Of: "graphed", N: uint64(s.GraphedSpaces)}, {Of: "scanned", N: uint64(s.ScannedSpaces)},
+			{Of: "unloaded", N: uint64(s.UnloadedSpaces)}, {Of: "degraded", N: uint64(s.DegradedSpaces)},
 		},
 		Vectors: []telemetry.Count{{Of: "graphed", N: s.Graphed}, {Of: "scanned", N: s.Scanned}},
 		Bytes: []telemetry.Count{
 			{Of: "codes", N: s.Codes}, {Of: "graphs", N: s.Graphs}, {Of: "records", N: s.Records}, {Of: "ids", N: s.IDs},
+			{Of: "unloaded", N: s.Unloaded},
 		},
 		Behind: s.Behind, MostBehind: s.MostBehind,
 	}

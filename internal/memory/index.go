@@ -19,7 +19,8 @@ type IndexStats struct {
 	MostBehind     uint64 // IndexHeld.Behind of the space that has the most
 	GraphedSpaces  int    // those with a graph
 	ScannedSpaces  int    // those without
-	DegradedSpaces int    // those whose index is lost; they are in neither of the others
+	UnloadedSpaces int    // those that nobody uses, which have no index in memory
+	DegradedSpaces int    // those whose index is lost; each space is one of the four
 }
 
 // IndexHeld is what an index holds, of one space or of all. Vectors of memories that are replaced or forgotten count until
@@ -34,6 +35,8 @@ type IndexHeld struct {
 	Graphs  uint64 // codes and lists
 	Records uint64 // of all versions of memories
 	IDs     uint64 // the tables of memory_ids
+	// Unloaded is for finding in the journal what is of unloaded spaces; they have nothing of the others, vectors neither.
+	Unloaded uint64
 }
 
 // Add adds what another space has.
@@ -45,4 +48,5 @@ func (h *IndexHeld) Add(o IndexHeld) {
 	h.Graphs += o.Graphs
 	h.Records += o.Records
 	h.IDs += o.IDs
+	h.Unloaded += o.Unloaded
 }

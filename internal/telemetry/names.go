@@ -65,8 +65,8 @@ const (
 	AttrOutcome = attribute.Key("engram.outcome") // success, failure or refused: see graph.CallStatus
 	AttrReason  = attribute.Key("engram.reason")  // why a call was refused; spans only
 	AttrVerdict = attribute.Key("engram.verdict") // accepted, duplicate, nacked, rejected, superseded or aborted
-	AttrState   = attribute.Key("engram.state")   // of a session: attached or detached; of a space or vector: graphed, scanned or degraded
-	AttrPart    = attribute.Key("engram.part")    // of the index: codes, graphs, records or ids
+	AttrState   = attribute.Key("engram.state")   // of a session: attached or detached; of a space or vector: graphed, scanned, unloaded or degraded
+	AttrPart    = attribute.Key("engram.part")    // of the index: codes, graphs, records, ids or unloaded
 	AttrCause   = attribute.Key("engram.cause")   // of a lost span: no_room or not_sent
 	AttrFlush   = attribute.Key("engram.flush")   // starved, timer or drain: a flush of what was held; spans only
 )

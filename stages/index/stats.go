@@ -29,6 +29,8 @@ func (ix *index) stats() memory.IndexStats {
 		switch {
 		case v.fault != nil:
 			s.DegradedSpaces++
+		case v.unloaded != nil:
+			s.UnloadedSpaces++
 		case h.Graphs > 0:
 			s.GraphedSpaces++
 		default:
@@ -41,6 +43,9 @@ func (ix *index) stats() memory.IndexStats {
 
 // held reads what there is behind a view by now: it may have grown since the view was published.
 func (v *view) held(limits mergeLimits) (h memory.IndexHeld) {
+	if v.unloaded != nil {
+		h.Unloaded = uint64(len(v.unloaded.slots))
+	}
 	if v.tier == nil {
 		return h
 	}

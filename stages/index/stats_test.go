@@ -49,6 +49,22 @@ func TestStatsSayWhatIsMergedAndWhatIsNot(t *testing.T) {
 	assert.Zero(t, got.FailedMerges+got.Rebuilt)
 }
 
+// TestAnUnloadedSpaceHoldsNothing: but what it needs to come back.
+func TestAnUnloadedSpaceHoldsNothing(t *testing.T) {
+	j := newFakeJournal()
+	s := openStage(t, j, roomy)
+	feedIDs(t, s, j, 0, vectors(1, 100))
+	before := s.service.Stats()
+	require.Equal(t, [2]int{1, 0}, [2]int{before.ScannedSpaces, before.UnloadedSpaces})
+	require.Zero(t, before.Unloaded)
+	unloadNow(t, s, "x")
+	got := s.service.Stats()
+	require.Equal(t, [2]int{0, 1}, [2]int{got.ScannedSpaces, got.UnloadedSpaces})
+	require.Positive(t, got.Unloaded)
+	require.Equal(t, memory.IndexHeld{Unloaded: got.Unloaded}, got.IndexHeld)
+	require.Equal(t, got.IndexHeld, s.service.Held("x"))
+}
+
 func TestAStopwatchCountsWhatGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounts(time.Now())

@@ -876,7 +876,7 @@ type IndexStats struct {
 	GraphedSpaces uint32 `protobuf:"varint,9,opt,name=graphed_spaces,json=graphedSpaces,proto3" json:"graphed_spaces,omitempty"`
 	// Spaces without one, now.
 	ScannedSpaces uint32 `protobuf:"varint,10,opt,name=scanned_spaces,json=scannedSpaces,proto3" json:"scanned_spaces,omitempty"`
-	// Spaces whose index is lost, so that recalls fail; in neither of the two above.
+	// Spaces whose index is lost, so that recalls fail.
 	DegradedSpaces uint32 `protobuf:"varint,11,opt,name=degraded_spaces,json=degradedSpaces,proto3" json:"degraded_spaces,omitempty"`
 	// Vectors put into graphs since the start.
 	MergedVectors uint64 `protobuf:"varint,12,opt,name=merged_vectors,json=mergedVectors,proto3" json:"merged_vectors,omitempty"`
@@ -894,6 +894,11 @@ type IndexStats struct {
 	WritersWaited *durationpb.Duration `protobuf:"bytes,18,opt,name=writers_waited,json=writersWaited,proto3" json:"writers_waited,omitempty"`
 	// Spaces made again from the journal while the server ran.
 	RebuiltSpaces uint64 `protobuf:"varint,19,opt,name=rebuilt_spaces,json=rebuiltSpaces,proto3" json:"rebuilt_spaces,omitempty"`
+	// Spaces that nobody has used for the pipeline's unload_after, now; each space is one of these four. They are loaded again when
+	// somebody asks.
+	UnloadedSpaces uint32 `protobuf:"varint,20,opt,name=unloaded_spaces,json=unloadedSpaces,proto3" json:"unloaded_spaces,omitempty"`
+	// Bytes of what stays of unloaded spaces, of which nothing else here counts.
+	UnloadedBytes uint64 `protobuf:"varint,21,opt,name=unloaded_bytes,json=unloadedBytes,proto3" json:"unloaded_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1062,20 @@ func (x *IndexStats) GetWritersWaited() *durationpb.Duration {
 func (x *IndexStats) GetRebuiltSpaces() uint64 {
 	if x != nil {
 		return x.RebuiltSpaces
+	}
+	return 0
+}
+
+func (x *IndexStats) GetUnloadedSpaces() uint32 {
+	if x != nil {
+		return x.UnloadedSpaces
+	}
+	return 0
+}
+
+func (x *IndexStats) GetUnloadedBytes() uint64 {
+	if x != nil {
+		return x.UnloadedBytes
 	}
 	return 0
 }
@@ -1532,7 +1551,7 @@ const file_engram_v1_admin_proto_rawDesc = "" +
 	"\x05space\x18\x01 \x01(\tR\x05space\x12\x16\n" +
 	"\x06queued\x18\x02 \x01(\x04R\x06queued\x12\x12\n" +
 	"\x04busy\x18\x03 \x01(\x01R\x04busy\x12#\n" +
-	"\rbusiest_stage\x18\x04 \x01(\tR\fbusiestStage\"\x80\x06\n" +
+	"\rbusiest_stage\x18\x04 \x01(\tR\fbusiestStage\"\xd0\x06\n" +
 	"\n" +
 	"IndexStats\x12'\n" +
 	"\x0fgraphed_vectors\x18\x01 \x01(\x04R\x0egraphedVectors\x12'\n" +
@@ -1555,7 +1574,9 @@ const file_engram_v1_admin_proto_rawDesc = "" +
 	"\amerging\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\amerging\x12!\n" +
 	"\fwriter_waits\x18\x11 \x01(\x04R\vwriterWaits\x12@\n" +
 	"\x0ewriters_waited\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\rwritersWaited\x12%\n" +
-	"\x0erebuilt_spaces\x18\x13 \x01(\x04R\rrebuiltSpaces\"\x80\x03\n" +
+	"\x0erebuilt_spaces\x18\x13 \x01(\x04R\rrebuiltSpaces\x12'\n" +
+	"\x0funloaded_spaces\x18\x14 \x01(\rR\x0eunloadedSpaces\x12%\n" +
+	"\x0eunloaded_bytes\x18\x15 \x01(\x04R\runloadedBytes\"\x80\x03\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n" +
