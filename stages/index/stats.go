@@ -55,7 +55,7 @@ func (v *view) held(limits mergeLimits) (h memory.IndexHeld) {
 	if c.graph != nil {
 		h.Graphed, h.Graphs = uint64(c.graph.Len()), uint64(c.graph.Bytes())
 	}
-	if limits.graphFrom != 0 && (c.graph != nil || slots >= limits.graphFrom) {
+	if limits.graphFrom != 0 && !v.merged.scanned && (c.graph != nil || slots >= limits.graphFrom) {
 		h.Behind = h.Scanned
 	}
 	codes, records := v.tier.Bytes()
