@@ -89,7 +89,8 @@ func (emptyIndex) Memories(string) (alive uint64, at memory.Version)            
 func (emptyIndex) Published(string) memory.Version                               { return 0 }
 func (emptyIndex) Graphed(string) memory.Version                                 { return 0 }
 func (emptyIndex) Stats() memory.IndexStats                                      { return memory.IndexStats{} }
-func (emptyIndex) Held(string) memory.IndexHeld                                  { return memory.IndexHeld{} }
+
+func (emptyIndex) Held(string) memory.IndexHeld { return memory.IndexHeld{} }
 
 type idle struct{}
 
