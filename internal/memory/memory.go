@@ -215,8 +215,15 @@ type Hit struct {
 
 // Payload sums the bytes of what a hit carries, without what holds it: structs, headers, tags.
 func (h *Hit) Payload() int {
-	bytes := len(h.ID) + len(h.Content) + 4*len(h.Embedding)
-	for key, value := range h.Metadata {
+	return payload(h.ID, h.Content, h.Embedding, h.Metadata)
+}
+
+// Payload is what an observation brings, in bytes: id, content, vector and metadata.
+func (o *Observation) Payload() int { return payload(o.ID, o.Content, o.Vector, o.Metadata) }
+
+func payload(id, content string, vector []float32, metadata map[string]Value) int {
+	bytes := len(id) + len(content) + 4*len(vector)
+	for key, value := range metadata {
 		bytes += len(key)
 		if s, ok := value.(string); ok {
 			bytes += len(s)

@@ -17,7 +17,7 @@ var errRebuilt = errors.New("rebuilt")
 // degraded; a journal that cannot be read is an error.
 func (ix *index) open(ctx context.Context) error {
 	failed := map[*space]error{}
-	err := ix.journal.ReplayOps(ctx, func(description memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error {
+	err := ix.replayAhead(ctx, func(description memory.Space, s step) error {
 		sp := ix.ensure(description.Name, description.Incarnation)
 		if sp == nil {
 			return nil
@@ -26,12 +26,12 @@ func (ix *index) open(ctx context.Context) error {
 			sp.w.restore = ix.restorer(sp)
 		}
 		if failed[sp] == nil {
-			if err := sp.w.replay(description, step{op: &op, version: v, ordinal: o}); err != nil {
+			if err := sp.w.replay(description, s); err != nil {
 				failed[sp] = err
 			}
 		}
 		if failed[sp] != nil {
-			sp.w.version = v
+			sp.w.version = s.version
 		}
 		return nil
 	})
@@ -125,18 +125,18 @@ func (s step) compare(v memory.Version) int { return cmp.Compare(s.version, v) }
 func (ix *index) rebuildInto(ctx context.Context, w *writer, c *change) (matched []uint64, err error) {
 	goal := c.goal()
 	matched = make([]uint64, len(c.steps))
-	err = ix.journal.ReplayOps(ctx, func(description memory.Space, v memory.Version, o memory.Ordinal, op memory.Op) error {
+	err = ix.replayAhead(ctx, func(description memory.Space, s step) error {
 		if description.Name != c.space.name || description.Incarnation != c.space.incarnation {
 			return nil
 		}
 		before := w.live
-		if err := w.replay(description, step{op: &op, version: v, ordinal: o}); err != nil {
+		if err := w.replay(description, s); err != nil {
 			return err
 		}
-		if at, ok := slices.BinarySearchFunc(c.steps, v, step.compare); ok && op.Kind == memory.OpForget {
+		if at, ok := slices.BinarySearchFunc(c.steps, s.version, step.compare); ok && s.op.Kind == memory.OpForget {
 			matched[at] = before - w.live
 		}
-		if v == goal {
+		if s.version == goal {
 			return errRebuilt
 		}
 		return nil
