@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
 	"sync"
@@ -203,6 +204,25 @@ func (m *merged) resume(b *hnsw.Builder, through fresh.Slot, version memory.Vers
 	m.unsaved = unsaved{nodes: b.Graph().Len()}
 	m.released.Store(uint32(through))
 	m.coverage.Store(&coverage{graph: b.Graph(), through: through, version: version, ef: b.Ef()})
+}
+
+// whole says that a slot is alive which the graph covers and does not have: then it is not one of this tier. Nobody merges meanwhile.
+func (m *merged) whole() error {
+	c := m.coverage.Load()
+	if c.graph == nil {
+		return nil
+	}
+	has := make([]bool, c.through)
+	c.graph.Each(func(_ hnsw.Node, slot uint32) bool {
+		has[slot] = true
+		return true
+	})
+	for slot := range c.through {
+		if r := m.tier.Record(slot); r.Death == 0 && !has[slot] {
+			return fmt.Errorf("its graph does not have version %d, which is alive", r.Birth)
+		}
+	}
+	return nil
 }
 
 // insert puts the next slots into the graph, those that are dead to every reader left out.

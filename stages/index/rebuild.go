@@ -39,8 +39,15 @@ func (ix *index) open(ctx context.Context) error {
 		return fmt.Errorf("build the index: %w", err)
 	}
 	ix.spaces.Range(func(_, held any) bool {
-		if sp := held.(*space); sp.w.restoring != nil && failed[sp] == nil {
-			failed[sp] = sp.w.restoring.short(sp.w.version)
+		sp := held.(*space)
+		if sp.w.restore != nil && sp.w.tier == nil {
+			ix.merger.snapshots.remove(sp.incarnation) // of what the journal has not
+		}
+		sp.w.restore = nil // what comes from now on is in no snapshot
+		if failed[sp] == nil {
+			if err := sp.w.whole(); err != nil {
+				failed[sp] = err
+			}
 		}
 		return true
 	})

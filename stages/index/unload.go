@@ -162,10 +162,10 @@ func (w *writer) takeBack(ctx context.Context, from *writer, describe func() mem
 		}
 		return w.takeBackOne(op.Observe, r, describe)
 	})
-	if err == nil && w.restoring != nil {
-		err = w.restoring.short(from.version)
-	}
 	w.version, w.floor, w.live, w.endings = from.version, from.floor, from.live, from.endings
+	if err == nil {
+		err = w.whole()
+	}
 	return err
 }
 

@@ -179,6 +179,17 @@ func (w *writer) restored(slot fresh.Slot) error {
 	return err
 }
 
+// whole says what a graph that came back lacks, now that all has been replayed.
+func (w *writer) whole() error {
+	switch {
+	case w.restoring != nil:
+		return w.restoring.short(w.version)
+	case w.merged != nil:
+		return w.merged.whole()
+	}
+	return nil
+}
+
 // kill ends a slot at a version.
 func (w *writer) kill(slot fresh.Slot, version memory.Version) {
 	w.tier.Kill(slot, uint64(version))

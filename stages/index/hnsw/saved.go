@@ -239,14 +239,48 @@ func (s *Restorer) Put(slot uint32, code []int8, f quant.Int8) {
 	s.next++
 }
 
-// Finish returns the builder of the graph, which is as it was. The error says that there are nodes without a code.
+// Finish returns the builder of the graph, which is as it was. The error says that there are nodes without a code, or that the
+// codes are not those that it had.
 func (s *Restorer) Finish() (*Builder, error) {
 	if s.next < len(s.order) {
 		return nil, fmt.Errorf("hnsw: %d of %d nodes of a saved graph have no vector, the first of slot %d",
 			len(s.order)-s.next, len(s.order), s.st.slots[s.order[s.next]])
 	}
+	if err := s.compare(); err != nil {
+		return nil, err
+	}
 	s.builder.graph.findApart(func(Node) bool { return false })
 	return s.builder, nil
+}
+
+// sameCode is the part of their lengths, squared, by which the distance of two nodes may differ from the saved one: codes that are
+// made on another machine may be rounded in another way.
+const sameCode = 0.01
+
+// compare makes sure that each node is as far from the first that it lists as it was: a graph of other vectors than those that it
+// was built of finds next to nothing.
+func (s *Restorer) compare() error {
+	l := s.builder.linker(0)
+	l.attend(s.st)
+	length := func(n Node) float64 {
+		b := s.st.besideOf(n)
+		scale := float64(b.scale) * l.perUnit
+		return scale*scale*float64(b.squared) + float64(b.lift)*float64(b.lift)
+	}
+	var now [1]float32
+	for _, n := range s.order {
+		first := s.st.list(n, 0)[0]
+		if first == none {
+			continue
+		}
+		other := Node(first & mask)
+		l.between(now[:], n, []uint32{uint32(other)})
+		if saved := s.st.listDistances(n, 0)[0]; math.Abs(float64(now[0])-float64(saved)) > sameCode*(length(n)+length(other)) {
+			return fmt.Errorf("hnsw: slots %d and %d of a saved graph were %v apart, and the vectors given for them are %v apart",
+				s.st.slots[n], s.st.slots[other], saved, now[0])
+		}
+	}
+	return nil
 }
 
 // Graph returns the graph that the builder builds.
