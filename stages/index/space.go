@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 
 	"github.com/engram-stream/engram/internal/fault"
@@ -27,8 +26,9 @@ type space struct {
 	loading  atomic.Bool          // the loader has it
 	epochs   epoch.Epochs         // of whoever looks for the nearest; entered before the view is loaded
 
-	// guarded by carry, which the lane that carries the space holds from prepare to commit, and else whoever loads or unloads
-	carry    sync.Mutex
+	// guarded by carry, a lock that a context can end the wait for: the lane that carries the space holds it from prepare to
+	// commit, and else whoever loads or unloads
+	carry    chan struct{}
 	w        writer
 	degraded *fault.Error // no apply any more
 
@@ -39,7 +39,7 @@ type space struct {
 }
 
 func newSpace(name string, incarnation uint64, w writer) *space {
-	sp := &space{name: name, incarnation: incarnation, w: w}
+	sp := &space{name: name, incarnation: incarnation, carry: make(chan struct{}, 1), w: w}
 	sp.w.epochs = &sp.epochs
 	sp.view.Store(&view{})
 	return sp

@@ -63,7 +63,10 @@ func (m *merger) unload(ctx context.Context, sp *space) {
 		return
 	}
 	m.keep(ctx, sp, v.merged, stopShare)
-	if !sp.carry.TryLock() {
+	if ctx.Err() != nil {
+		return // the server stops, and saves what was not saved now
+	}
+	if !sp.tryTake() {
 		return // somebody writes
 	}
 	defer sp.release()
@@ -97,7 +100,9 @@ func (m *merger) unloadIdle(ctx context.Context, spaces *sync.Map) {
 // claim makes the caller the one who changes the space's writer, and the space one that is loaded, until release. An error says
 // that ctx ended; then nothing is claimed.
 func (ix *index) claim(ctx context.Context, sp *space) error {
-	sp.carry.Lock()
+	if err := sp.take(ctx); err != nil {
+		return err
+	}
 	sp.touch()
 	if sp.w.unloaded == nil {
 		return nil
@@ -109,9 +114,29 @@ func (ix *index) claim(ctx context.Context, sp *space) error {
 	return err
 }
 
+// take makes the caller the one who changes the space's writer, until release. An error says that ctx ended.
+func (sp *space) take(ctx context.Context) error {
+	select {
+	case sp.carry <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return contextFault(ctx)
+	}
+}
+
+// tryTake is take for who does not wait; false: somebody else has it.
+func (sp *space) tryTake() bool {
+	select {
+	case sp.carry <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // release lets others change the space's writer, and those look again who found that somebody did.
 func (sp *space) release() {
-	sp.carry.Unlock()
+	<-sp.carry
 	sp.wake()
 }
 
@@ -188,10 +213,13 @@ func (w *writer) takeBackOne(o *memory.Observation, r fresh.Record, describe fun
 
 // loader loads spaces that somebody asks for, so many at a time. It goes on when who asked has left: the next one finds more done.
 type loader struct {
+	// immutable
 	ctx    context.Context
 	cancel context.CancelFunc
 	turns  chan struct{}
-	group  sync.WaitGroup
+
+	mu    sync.Mutex // makes sure that nothing begins once stop waits
+	group sync.WaitGroup
 }
 
 func newLoader() *loader {
@@ -202,8 +230,19 @@ func newLoader() *loader {
 
 // stop breaks off what is being loaded, and waits for it.
 func (l *loader) stop() {
+	l.mu.Lock()
 	l.cancel()
+	l.mu.Unlock()
 	l.group.Wait()
+}
+
+// begin runs fn in the background, unless the loader has been stopped.
+func (l *loader) begin(fn func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx.Err() == nil {
+		l.group.Go(fn)
+	}
 }
 
 // load begins to load a space, unless that is under way. When it is done, or given up, the space's bell rings.
@@ -212,19 +251,38 @@ func (ix *index) load(sp *space) {
 	if sp.loading.Swap(true) {
 		return
 	}
-	l.group.Go(func() {
+	l.begin(func() {
 		defer sp.wake()
 		defer sp.loading.Store(false)
-		select {
-		case l.turns <- struct{}{}:
-			defer func() { <-l.turns }()
-		case <-l.ctx.Done():
-			return
-		}
-		if ix.claim(l.ctx, sp) == nil {
+		for !ix.tryLoad(sp) {
+			if sp.take(l.ctx) != nil {
+				return
+			}
 			sp.release()
 		}
 	})
+}
+
+// tryLoad loads a space when the loader has a turn for it, unless ctx ends. false: somebody writes, who loads it for that. Nobody
+// waits for a writer with a turn in hand: the writer may wait for the disk, and other spaces for the turn; nor for a turn with the
+// space in hand, which its writer may be waiting for.
+func (ix *index) tryLoad(sp *space) bool {
+	l := ix.loader
+	select {
+	case l.turns <- struct{}{}:
+		defer func() { <-l.turns }()
+	case <-l.ctx.Done():
+		return true
+	}
+	if !sp.tryTake() {
+		return false
+	}
+	defer sp.release()
+	sp.touch()
+	if sp.w.unloaded != nil {
+		_ = ix.reload(l.ctx, sp) // fails only when ctx ends
+	}
+	return true
 }
 
 // loaded returns the view of a space once it is loaded. An error says that ctx ended, or that the server stops.
@@ -243,6 +301,7 @@ func (ix *index) loaded(ctx context.Context, sp *space) (*view, error) {
 		ix.load(sp)
 		select {
 		case <-woken:
+		case <-ix.loader.ctx.Done():
 		case <-ctx.Done():
 			return nil, contextFault(ctx)
 		}

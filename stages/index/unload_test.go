@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/engram-stream/engram/graph"
+	"github.com/engram-stream/engram/graph/graphtest"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/internal/session"
 	"github.com/engram-stream/engram/stages/index/epoch"
 	"github.com/engram-stream/engram/stages/index/fresh"
 )
@@ -198,6 +200,99 @@ func TestAStopEndsLoads(t *testing.T) {
 	require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	require.ErrorContains(t, err, `space "x"`)
 	require.NoError(t, s.Close())
+}
+
+// TestLoadsWaitForNoWriterOfOtherSpaces: however many of those that are asked for have one that waits for the disk.
+func TestLoadsWaitForNoWriterOfOtherSpaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newFakeJournal()
+		s := openStage(t, j, roomy)
+		process(t, s, j.append(at("other"), durable(), observe("one", 1, 2))...)
+		unloadNow(t, s, "other")
+		writers := cap(s.index.loader.turns) + 1
+		disk, done := newFate(), make(chan error, writers)
+		for i := range writers {
+			name := numbered(i)
+			process(t, s, j.append(at(name), durable(), observe("one", 1, 2))...)
+			unloadNow(t, s, name)
+			in, _ := graphtest.NewBatch(j.append(at(name), disk, observe("two", 1, 2))...)
+			go func() { done <- s.Process(t.Context(), in, graphtest.NewPort[session.Applied](1)) }()
+			synctest.Wait()
+			s.index.load(s.index.space(name)) // for who looked before
+		}
+		synctest.Wait()
+		_, err := s.service.Recall(t.Context(), "other", memory.Query{Vector: []float32{1, 2}})
+		require.NoError(t, err)
+		disk.decide(nil)
+		for range writers {
+			require.NoError(t, <-done)
+		}
+		require.NoError(t, s.Close())
+	})
+}
+
+// TestAWriterWaitsForNoLoadOfOtherSpaces: it loads its own at once, though who asked for it before waits for a turn.
+func TestAWriterWaitsForNoLoadOfOtherSpaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newFakeJournal()
+		s := openStage(t, j, roomy)
+		process(t, s, j.append(at("x"), durable(), observe("one", 1, 2))...)
+		unloadNow(t, s, "x")
+		for range cap(s.index.loader.turns) {
+			s.index.loader.turns <- struct{}{}
+		}
+		s.index.load(s.index.space("x"))
+		synctest.Wait()
+		process(t, s, j.append(at("x"), durable(), observe("two", 1, 2))...)
+		n, _ := s.service.Memories("x")
+		require.Equal(t, uint64(2), n)
+		require.NoError(t, s.Close())
+	})
+}
+
+// TestAWriterThatIsStoppedDoesNotWaitForALoad: which may be long.
+func TestAWriterThatIsStoppedDoesNotWaitForALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newFakeJournal()
+		s := openStage(t, j, roomy)
+		feedIDs(t, s, j, 0, vectors(1, 10))
+		unloadNow(t, s, "x")
+		in, _ := graphtest.NewBatch(j.append(at("x"), durable(), observe("late", vectors(1, 1)[0]...))...)
+		goOn := make(chan struct{})
+		j.failReads(func(memory.Ordinal) error { <-goOn; return nil })
+		s.index.load(s.index.space("x"))
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() { failed <- s.Process(ctx, in, graphtest.NewPort[session.Applied](1)) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		require.Equal(t, fault.Canceled, fault.KindOf(<-failed))
+		close(goOn)
+		require.NoError(t, s.Close())
+	})
+}
+
+// TestAStopBesideRecalls: nothing is loaded behind it, and nobody waits for what is not.
+func TestAStopBesideRecalls(t *testing.T) {
+	for range 30 {
+		j := newFakeJournal()
+		s := openStage(t, j, roomy)
+		process(t, s, j.append(at("x"), durable(), observe("one", 1, 2))...)
+		sp := s.index.space("x")
+		var group conc.WaitGroup
+		group.Go(func() {
+			for range 200 {
+				sp.used.Store(false)
+				s.merger.unload(context.Background(), sp)
+				_, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: []float32{1, 2}})
+				assert.True(t, err == nil || fault.KindOf(err) == fault.Unavailable)
+			}
+		})
+		require.NoError(t, s.Close())
+		group.Wait()
+	}
 }
 
 // TestIdleSpacesAreUnloaded: those that nobody has used for the time that is set, and no others.
