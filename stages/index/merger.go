@@ -153,8 +153,7 @@ func (m *merger) round(ctx context.Context) (more, later bool) {
 func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 	defer m.progress.ring()
 	if sp.dropped.Load() {
-		m.snapshots.remove(sp.incarnation)
-		sp.kept.Store(false)
+		m.forget(sp)
 		return false, false
 	}
 	v := sp.view.Load()

@@ -248,6 +248,12 @@ const (
 // due reports whether a share of the graph has changed, and so many nodes.
 func (u *unsaved) due(share, least int) bool { return u.changed >= max(least, u.nodes/share) }
 
+// forget removes what is kept of a space.
+func (m *merger) forget(sp *space) {
+	m.snapshots.remove(sp.incarnation)
+	sp.kept.Store(false)
+}
+
 // keep saves a space's graph when enough of it is new; idle: there is nothing to merge.
 func (m *merger) keep(ctx context.Context, sp *space, g *merged, share int) {
 	if m.snapshots.dir == "" || sp.dropped.Load() || g.coverage.Load().graph == nil || !g.unsaved.due(share, m.snapshots.least) {
@@ -256,10 +262,15 @@ func (m *merger) keep(ctx context.Context, sp *space, g *merged, share int) {
 	began := time.Now()
 	err := guarded(func() error { return m.snapshots.save(ctx, sp.incarnation, g) })
 	nodes := g.coverage.Load().graph.Len()
-	g.unsaved = unsaved{nodes: nodes}
+	if err == nil || ctx.Err() == nil {
+		g.unsaved = unsaved{nodes: nodes}
+	} // else the stop that has ended ctx may save it
 	switch {
 	case err == nil:
 		sp.kept.Store(true)
+		if sp.dropped.Load() { // who did that may have found that nothing was kept
+			m.forget(sp)
+		}
 		m.logger.Debug("index: the graph of a space has been saved", "space", sp.name, "nodes", nodes, "after", time.Since(began))
 	case ctx.Err() == nil:
 		m.logger.Warn("index: the graph of a space could not be saved, a restart may have to build it again",

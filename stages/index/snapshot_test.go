@@ -230,3 +230,65 @@ func (e *endsAfter) Err() error {
 	}
 	return nil
 }
+
+// unsavedStage is one with a graph that has not been saved, whose merger has ended.
+func unsavedStage(t *testing.T, disk vfs.FS) (*Stage, *fakeJournal) {
+	j := newFakeJournal()
+	s, _ := openOn(t, disk, j)
+	s.merger.stop()
+	s.merger.cancel, s.merger.ended = func() {}, make(chan struct{})
+	least := s.merger.snapshots.least
+	s.merger.snapshots.least = 1 << 20
+	s.merger.start(&s.index.spaces)
+	feedIDs(t, s, j, 0, vectors(1, 4000))
+	settled(t, s, "x")
+	s.merger.stop()
+	s.merger.snapshots.least = least
+	return s, j
+}
+
+// TestWhatAStopBreaksOffTheStopSaves: the merger may be about to save a graph, or to unload its space.
+func TestWhatAStopBreaksOffTheStopSaves(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, brokenOff := range map[string]func(m *merger, sp *space){
+		"save":   func(m *merger, sp *space) { m.keep(ended, sp, sp.view.Load().merged, 1) },
+		"unload": func(m *merger, sp *space) { m.unload(ended, sp) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := vfs.NewMem()
+			s, _ := unsavedStage(t, disk)
+			sp := s.index.space("x")
+			sp.used.Store(false)
+			brokenOff(s.merger, sp)
+			require.NoError(t, s.Close())
+			_, err := disk.Stat(savedFile)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// renaming is a disk that calls then after a file was renamed.
+type renaming struct {
+	vfs.FS
+	then func()
+}
+
+func (r *renaming) Rename(from, to string) error {
+	err := r.FS.Rename(from, to)
+	r.then()
+	return err
+}
+
+// TestASpaceDeletedWhileItIsSaved: its snapshot goes too, the first one as well, of which nobody knew.
+func TestASpaceDeletedWhileItIsSaved(t *testing.T) {
+	disk := &renaming{FS: vfs.NewMem()}
+	s, j := unsavedStage(t, disk)
+	disk.then = func() { j.deleteSpace("x", true) }
+	sp := s.index.space("x")
+	s.merger.keep(t.Context(), sp, sp.view.Load().merged, 1)
+	names, err := disk.List("data/index")
+	require.NoError(t, err)
+	require.Empty(t, names)
+	require.NoError(t, s.Close())
+}
