@@ -57,6 +57,16 @@ const queriesAtOnce = 32
 
 // Exact compares every query with every row of among, on all cores; a nil among is all rows.
 func (s *Scorer) Exact(ctx context.Context, queries *Rows, among []uint32, k int) (*Truth, error) {
+	return s.exact(ctx, queries, among, nil, k)
+}
+
+// ExactOf is Exact where each query asks for rows of its own: those that keep is true for. It is an error if that are fewer
+// than k. keep is called concurrently.
+func (s *Scorer) ExactOf(ctx context.Context, queries *Rows, keep func(query int, row uint32) bool, k int) (*Truth, error) {
+	return s.exact(ctx, queries, nil, keep, k)
+}
+
+func (s *Scorer) exact(ctx context.Context, queries *Rows, among []uint32, keep func(query int, row uint32) bool, k int) (*Truth, error) {
 	n := s.rows.Len()
 	if among != nil {
 		n = len(among)
@@ -65,6 +75,7 @@ func (s *Scorer) Exact(ctx context.Context, queries *Rows, among []uint32, k int
 	if t.K == 0 {
 		return t, nil
 	}
+	var short atomic.Int64 // a query that too few are kept for, +1
 	groups := (queries.Len() + queriesAtOnce - 1) / queriesAtOnce
 	each(groups, func(g int) {
 		if ctx.Err() != nil {
@@ -81,15 +92,24 @@ func (s *Scorer) Exact(ctx context.Context, queries *Rows, among []uint32, k int
 				row = int(among[at])
 			}
 			for q := range best {
-				best[q].add(s.Score(queries.Row(from+q), row))
+				if keep == nil || keep(from+q, uint32(row)) {
+					best[q].add(s.Score(queries.Row(from+q), row))
+				}
 			}
 		}
 		for q := range best {
+			if len(best[q].scores) < t.K {
+				short.Store(int64(from + q + 1))
+				return
+			}
 			t.least[from+q] = best[q].least()
 		}
 	})
 	if ctx.Err() != nil {
 		return nil, fault.GaveUp(ctx.Err(), "").WithOp("compare with all vectors")
+	}
+	if q := short.Load(); q > 0 {
+		return nil, fault.New(fault.InvalidArgument, "the filter leaves fewer than %d vectors to query %d", t.K, q-1).WithHint("ask for fewer")
 	}
 	return t, nil
 }

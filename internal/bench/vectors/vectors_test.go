@@ -120,6 +120,27 @@ func TestExactAgainstSorting(t *testing.T) {
 	}
 }
 
+// TestExactOfWhatIsKept: each query has its own rows, and needs enough of them.
+func TestExactOfWhatIsKept(t *testing.T) {
+	rows, err := Synthetic(16, 400, 3)
+	require.NoError(t, err)
+	queries := rows.Part(0, 40)
+	s := NewScorer(memory.L2, rows)
+	truth, err := s.ExactOf(t.Context(), queries, func(q int, row uint32) bool { return int(row)%4 == q%4 }, 10)
+	require.NoError(t, err)
+	for q := range queries.Len() {
+		var own []uint32
+		for row := q % 4; row < rows.Len(); row += 4 {
+			own = append(own, uint32(row))
+		}
+		alone, err := s.Exact(t.Context(), queries.Part(q, q+1), own, 10)
+		require.NoError(t, err)
+		assert.Equal(t, alone.least[0], truth.least[q])
+	}
+	_, err = s.ExactOf(t.Context(), queries, func(q int, row uint32) bool { return q != 7 || row < 9 }, 10)
+	assert.ErrorContains(t, err, "leaves fewer than 10 vectors to query 7")
+}
+
 func compareScores(a, b float32) int {
 	switch {
 	case a < b:
