@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/engram-stream/engram/internal/bench/vectors"
@@ -23,7 +24,9 @@ type HNSWConfig struct {
 	Search  []int // ef of searches
 	Batches []int // sizes: a graph is built of each
 	Workers int   // that a batch is inserted by; a search has one
-	Say     func(line string)
+	// Keep has each query ask only for the rows that it is true for; nil: for all. Called concurrently.
+	Keep func(query int, row uint32) bool
+	Say  func(line string)
 }
 
 // HNSWReport is what RunHNSW has measured.
@@ -35,6 +38,8 @@ type HNSWReport struct {
 	Build   int     `json:"ef_construction"`
 	Workers int     `json:"workers"`
 
+	// Kept is the share of rows that a query may find, on average: 1 without a filter.
+	Kept      float64 `json:"kept"`
 	EncodeCPU float64 `json:"encode_cpu_us"` // rotating a vector and making its int8 code, before the graph gets it
 	Builds    []Built `json:"builds"`
 }
@@ -53,11 +58,13 @@ type Built struct {
 // Swept is all queries at one ef. What the graph finds by its codes, twice as many as are asked for and some, is compared
 // by the vectors, as a recall does it; the time is that of both.
 type Swept struct {
-	Ef       int     `json:"ef"`
+	Ef       int     `json:"ef"` // 0: all nodes are compared, by their int8 codes
 	Right    float64 `json:"right"`
 	ByCodes  float64 `json:"right_by_codes"` // of the first k as the graph ranks them
+	Fewest   int     `json:"fewest"`         // hits of a query, of k
 	Compared float64 `json:"compared"`       // nodes, a query
 	Latency  Latency `json:"latency"`
+	CPU      float64 `json:"cpu_us"` // a query, with what checks the answer: a comparison for each hit
 }
 
 // rescored is how many of those that the graph finds are compared by their vectors: as a recall has it.
@@ -71,10 +78,11 @@ func RunHNSW(ctx context.Context, c HNSWConfig) (*HNSWReport, error) {
 	r := &HNSWReport{Machine: thisMachine(), Set: c.set(), K: c.K, M: c.M, Build: c.Build, Workers: c.Workers}
 	scorer := vectors.NewScorer(c.Metric, c.Rows)
 	c.Say("finding the right answers")
-	truth, err := (&Config{Data: c.Data, K: c.K}).truth(ctx, scorer)
+	truth, err := c.truth(ctx, scorer)
 	if err != nil {
 		return nil, err
 	}
+	r.Kept = c.kept()
 	c.Say("encoding")
 	cpu := cpuTime()
 	coded := encode(c.Rows, c.Metric == memory.Cosine)
@@ -87,6 +95,31 @@ func RunHNSW(ctx context.Context, c HNSWConfig) (*HNSWReport, error) {
 		r.Builds = append(r.Builds, *b)
 	}
 	return r, nil
+}
+
+func (c *HNSWConfig) truth(ctx context.Context, s *vectors.Scorer) (*vectors.Truth, error) {
+	if c.Keep == nil || c.known() {
+		return (&Config{Data: c.Data, K: c.K}).truth(ctx, s)
+	}
+	return s.ExactOf(ctx, c.Queries, c.Keep, c.K)
+}
+
+// kept returns the share of rows that a query may find.
+func (c *HNSWConfig) kept() float64 {
+	if c.Keep == nil {
+		return 1
+	}
+	var kept atomic.Int64
+	c.Queries.Each(func(q int) {
+		n := 0
+		for row := range c.Rows.Len() {
+			if c.Keep(q, uint32(row)) {
+				n++
+			}
+		}
+		kept.Add(int64(n))
+	})
+	return float64(kept.Load()) / float64(c.Queries.Len()) / float64(c.Rows.Len())
 }
 
 // coded is a data set as the graph takes it.
@@ -138,7 +171,11 @@ func (c *HNSWConfig) build(ctx context.Context, from *coded, scorer *vectors.Sco
 		Batch: batch, PerSecond: float64(n) / time.Since(start).Seconds(), CPU: micros(cpuTime()-cpu) / float64(n),
 		Bytes: float64(g.Bytes()) / float64(n), Ef: builder.Ef(),
 	}
-	for _, ef := range c.Search {
+	efs := c.Search
+	if c.Keep != nil {
+		efs = append(slices.Clone(efs), 0) // what a filter can do without the graph
+	}
+	for _, ef := range efs {
 		c.Say("searching")
 		b.Searches = append(b.Searches, c.sweep(g, ef, scorer, truth))
 	}
@@ -152,15 +189,20 @@ type found struct {
 }
 
 func (c *HNSWConfig) sweep(g *hnsw.Graph, ef int, scorer *vectors.Scorer, truth *vectors.Truth) Swept {
-	s := Swept{Ef: ef}
+	s := Swept{Ef: ef, Fewest: c.K}
 	var took []time.Duration
 	right, byCodes, compared := 0, 0, 0
 	var searcher hnsw.Searcher
 	best := make([]found, 0, rescored(c.K))
+	cpu := cpuTime()
 	for q := range c.Queries.Len() {
 		query := c.Queries.Row(q)
 		start := time.Now()
-		nodes, n := searcher.Search(g, hnsw.Query{Vector: query, K: rescored(c.K), Ef: ef})
+		asked := hnsw.Query{Vector: query, K: rescored(c.K), Ef: ef}
+		if c.Keep != nil {
+			asked.Keep = func(slot uint32) bool { return c.Keep(q, slot) }
+		}
+		nodes, n := search(&searcher, g, asked)
 		best = best[:0]
 		for _, f := range nodes {
 			best = append(best, found{f.Slot, scorer.Score(query, int(f.Slot))})
@@ -168,6 +210,7 @@ func (c *HNSWConfig) sweep(g *hnsw.Graph, ef int, scorer *vectors.Scorer, truth 
 		slices.SortStableFunc(best, func(a, b found) int { return cmp.Compare(b.score, a.score) })
 		took = append(took, time.Since(start))
 		compared += n
+		s.Fewest = min(s.Fewest, len(best))
 		for _, f := range best[:min(c.K, len(best))] {
 			if truth.Right(q, f.score) {
 				right++
@@ -179,8 +222,17 @@ func (c *HNSWConfig) sweep(g *hnsw.Graph, ef int, scorer *vectors.Scorer, truth 
 			}
 		}
 	}
+	s.CPU = micros(cpuTime()-cpu) / float64(c.Queries.Len())
 	all := c.Queries.Len() * truth.K
 	s.Right, s.ByCodes, s.Compared = share(right, all), share(byCodes, all), float64(compared)/float64(c.Queries.Len())
 	s.Latency = sumUp(took)
 	return s
+}
+
+// search is by the graph, or by comparing all where the query has no ef.
+func search(s *hnsw.Searcher, g *hnsw.Graph, q hnsw.Query) (nodes []hnsw.Found, compared int) {
+	if q.Ef == 0 {
+		return s.Exact(g, q)
+	}
+	return s.Search(g, q)
 }
