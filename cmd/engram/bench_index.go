@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ func newBenchIndexCommand(env *environment) *cobra.Command {
 			"are findable, each run into an empty index; how long the graph takes to catch up, if the space gets one; what it takes\n" +
 			"of memory; recalls with nothing else going on, against the right answers, which are computed by comparing all; a batch\n" +
 			"of 100 against 100 single inserts, in turn; and recalls at a steady rate while an index that is half full or more is\n" +
-			"inserted into at full speed.\n\n" +
+			"inserted into at full speed. With --forget the first vectors are forgotten before those recalls.\n\n" +
 			"Under the stage is a journal that appends nothing: every insert is durable at once, and the vectors that recalls are\n" +
 			"compared by come from the data set, in a mapped file. So there is no disk, sync, checksum, session or network in the\n" +
 			"numbers; what makes the inserts runs on the same cores and is in them. CPU is that of the whole process.",
@@ -38,6 +39,9 @@ func newBenchIndexCommand(env *environment) *cobra.Command {
 			}
 			var err error
 			if c.Data, err = f.load(cmd.Context()); err != nil {
+				return err
+			}
+			if err := withinFlag("forget", c.Forget, 0, c.Rows.Len()); err != nil {
 				return err
 			}
 			report, err := indexbench.Run(cmd.Context(), c)
@@ -53,6 +57,7 @@ func newBenchIndexCommand(env *environment) *cobra.Command {
 	flags.IntVar(&c.Batch, "batch", 256, "observations in a batch at full speed")
 	flags.IntVar(&c.K, "k", memory.DefaultLimit, "hits of a recall")
 	flags.IntVar(&c.Runs, "runs", 3, "how often all is inserted, for a median")
+	flags.IntVar(&c.Forget, "forget", 0, "forget so many again, the first, before recalls are compared with the right answers")
 	flags.DurationVar(&c.For, "seconds", 10*time.Second, "how long recalls are measured while inserts go on, at least")
 	flags.IntVar(&c.PerS, "recalls", 100, "recalls a second meanwhile")
 	return cmd
@@ -80,6 +85,10 @@ func printBenchIndex(w io.Writer, r *indexbench.Report) {
 		{"a recall, idle", describeLatency(r.Recall.Latency)},
 		{"a recall, while inserting", describeLatency(r.Busy.Latency)},
 		{"inserts meanwhile", fmt.Sprintf("%.0f/s beside %d recalls a second (median of %d fills)", r.Busy.Inserts, r.Busy.PerSecond, r.Busy.Fills)},
+	}
+	if g := r.Forget; g.Count > 0 {
+		rows = slices.Insert(rows, 3, []string{"forgets", fmt.Sprintf("%d, at %.0f/s, for %.1f µs of CPU each and %.1f until the graph was at rest",
+			g.Count, g.PerSecond, g.CPU, g.Rest)})
 	}
 	if s := r.Single; s.Turns > 0 {
 		rows = append(rows, []string{

@@ -46,9 +46,10 @@ func TestBenchRunbook(t *testing.T) {
 
 	steps := "mine:\n  1: {operation: insert, start: 0, end: 600}\n  2: {operation: search}\n"
 	require.NoError(t, os.WriteFile(book, []byte(steps), 0o600))
-	r = engram(t, "bench", "runbook", book, "--dataset", base, "--queries", queries)
+	r = engram(t, "bench", "runbook", book, "--dataset", base, "--queries", queries, "--rebuild")
 	require.Equal(t, exitOK, r.code, r.stderr)
 	assert.Contains(t, r.stdout, "recall@10 1.0000 on average")
+	assert.Contains(t, r.stdout, "the last is 1.0000, and of an index of the same vectors built anew 1.0000\n")
 
 	require.NoError(t, os.WriteFile(book, []byte(steps+"  3: {operation: insert, start: 0, end: 7}\n"), 0o600))
 	r = engram(t, "bench", "runbook", book, "--dataset", base, "--queries", queries)
@@ -64,6 +65,7 @@ func TestWhatBenchRefuses(t *testing.T) {
 		"--metric \"hamming\": give cosine, dot or l2":                {"index", "--metric", "hamming"},
 		"--batch 0 is not within 1 to 10000":                          {"index", "--batch", "0"},
 		"--dimension 5000 is not within 1 to 4096":                    {"hnsw", "--dimension", "5000"},
+		"--forget 601 is not within 0 to 600":                         append([]string{"index", "--forget", "601"}, small...),
 		"--ef 0 is not within 1 to 65536":                             {"hnsw", "--ef", "64,0"},
 		"--queries goes with a --dataset of your own":                 {"index", "--queries", short},
 		"no such file (check the path":                                {"index", "--dataset", filepath.Join(folder, "none.fvecs")},

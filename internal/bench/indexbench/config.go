@@ -7,6 +7,7 @@ import (
 	"github.com/engram-stream/engram/internal/bench/vectors"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/simd"
+	"github.com/engram-stream/engram/stages/index"
 )
 
 // Data is what is measured with.
@@ -22,11 +23,15 @@ type Data struct {
 // Config says what Run does.
 type Config struct {
 	Data
-	Batch int           // observations in a batch at full speed; at most MaxBatch
-	K     int           // hits of a recall
-	Runs  int           // how often the whole set is inserted, for a median
-	For   time.Duration // how long recalls are measured while inserts go on, at least
-	PerS  int           // recalls a second meanwhile
+	Batch int // observations in a batch at full speed; at most MaxBatch
+	K     int // hits of a recall
+	Runs  int // how often the whole set is inserted, for a median
+	// Forget is how many rows, the first, are forgotten again before the recalls that are compared with the right answers.
+	Forget int
+	// Tune changes the index's settings; nil: they are the defaults.
+	Tune func(settings *index.Config)
+	For  time.Duration // how long recalls are measured while inserts go on, at least
+	PerS int           // recalls a second meanwhile
 	// Say is told what comes next.
 	Say func(line string)
 }

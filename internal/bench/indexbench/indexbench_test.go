@@ -13,6 +13,7 @@ import (
 	"github.com/engram-stream/engram/internal/bench/runbook"
 	"github.com/engram-stream/engram/internal/bench/vectors"
 	"github.com/engram-stream/engram/internal/memory"
+	"github.com/engram-stream/engram/stages/index"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,6 +45,34 @@ func TestRun(t *testing.T) {
 		assert.Equal(t, 50, r.Single.Turns)
 		assert.Positive(t, r.Single.Times)
 	}
+}
+
+func TestRunWithAGraph(t *testing.T) {
+	r, err := Run(t.Context(), Config{
+		Data: data(t, memory.Cosine, 3000), Batch: 128, K: 10, Runs: 1, Forget: 1000, For: time.Millisecond, PerS: 1000, Say: silent,
+		Tune: func(settings *index.Config) { settings.GraphFrom = 1000 },
+	})
+	require.NoError(t, err)
+	assert.True(t, r.Merge.Done)
+	assert.Greater(t, r.Merge.Part, 0.8, "all but what waits for more to come")
+	assert.GreaterOrEqual(t, r.Recall.Right, 0.98)
+}
+
+// TestForgetting: what is forgotten is neither found nor right, by computed answers and by a file's.
+func TestForgetting(t *testing.T) {
+	c := Config{Data: data(t, memory.L2, 600), Batch: 64, K: 5, Runs: 1, Forget: 400, For: time.Nanosecond, PerS: 10, Say: silent}
+	r, err := Run(t.Context(), c)
+	require.NoError(t, err)
+	assert.Equal(t, 400, r.Forget.Count)
+	assert.Positive(t, r.Forget.PerSecond)
+	assert.GreaterOrEqual(t, r.Recall.Right, 0.98)
+
+	c.Known = make([][]uint32, 20)
+	for q := range c.Known {
+		c.Known[q] = []uint32{400, 401, 402, 403, 399}
+	}
+	_, err = Run(t.Context(), c)
+	assert.ErrorContains(t, err, "names row 399 for query 0, which is forgotten")
 }
 
 func TestAKnownTruthIsTaken(t *testing.T) {
@@ -90,7 +119,7 @@ func TestPlay(t *testing.T) {
 	require.NoError(t, err)
 	d := data(t, memory.L2, 1200)
 	require.NoError(t, b.Check(d.Rows.Len()))
-	p, err := Play(t.Context(), b, PlayConfig{Data: d, Batch: 70, K: 10, Settle: true, Say: silent})
+	p, err := Play(t.Context(), b, PlayConfig{Data: d, Batch: 70, K: 10, Settle: true, Rebuild: true, Say: silent})
 	require.NoError(t, err)
 	require.Len(t, p.Searches, 4)
 	for i, want := range []struct{ step, alive, inserted, deleted int }{{2, 1000, 1000, 0}, {4, 400, 0, 600}, {7, 500, 200, 0}, {10, 0, 0, 500}} {
@@ -103,6 +132,16 @@ func TestPlay(t *testing.T) {
 		assert.Equal(t, 20, s.Latency.N)
 	}
 	assert.GreaterOrEqual(t, p.Right, p.Least)
+	require.NotNil(t, p.Rebuilt)
+	assert.Zero(t, p.Rebuilt.Alive)
+
+	b.Steps = b.Steps[:7] // up to the last search that finds something
+	p, err = Play(t.Context(), b, PlayConfig{Data: d, Batch: 70, K: 10, Rebuild: true, Say: silent})
+	require.NoError(t, err)
+	require.Len(t, p.Searches, 3)
+	assert.Equal(t, 500, p.Rebuilt.Alive)
+	assert.Equal(t, 500, p.Rebuilt.Inserted)
+	assert.GreaterOrEqual(t, p.Rebuilt.Right, 0.98)
 }
 
 func TestHNSW(t *testing.T) {

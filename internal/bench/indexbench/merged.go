@@ -13,18 +13,25 @@ const (
 	mergeWait = time.Hour
 	// look is how often it looks how far the graph is, by one recall.
 	look = 50 * time.Millisecond
-	// quiet is how long the process must have taken next to no CPU: then nothing more goes into the graph. What is left over
-	// waits for more to come.
-	quiet      = time.Second
+	// quiet is how long the process must have taken next to no CPU, so many times in a row, and the graph must have got nothing:
+	// then nothing more goes into it. What is left over waits for more to come. On a machine that is busy with others a graph
+	// that is being built may get next to no CPU for a while too.
+	quiet      = 500 * time.Millisecond
+	quietTimes = 4
 	quietShare = 10 // one in so many of a core
 )
 
-// merged waits until nothing more goes into the graph.
-func (r *run) merged(ctx context.Context, p *pipeline) error {
-	m := &r.report.Merge
+// merged waits until nothing more goes into the graph, and notes in m what that took.
+func (r *run) merged(ctx context.Context, p *pipeline, m *Merging) error {
+	if p.graphFrom == 0 || p.journal.len() < p.graphFrom {
+		m.Done = true
+		return nil
+	}
 	n := uint64(r.config.Rows.Len())
 	start, cpu := time.Now(), cpuTime()
 	windowStart, windowCPU := start, cpu
+	var graphed memory.Version // when the last window began
+	inARow := 0
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for time.Since(start) < mergeWait {
@@ -37,10 +44,14 @@ func (r *run) merged(ctx context.Context, p *pipeline) error {
 		}
 		if window := time.Since(windowStart); window >= quiet {
 			used := cpuTime() - windowCPU
-			if m.Done = used < window/quietShare; m.Done {
+			inARow++
+			if used >= window/quietShare || result.Graphed != graphed {
+				inARow = 0
+			}
+			if m.Done = inARow == quietTimes; m.Done {
 				return nil
 			}
-			windowStart, windowCPU = windowStart.Add(window), windowCPU+used
+			windowStart, windowCPU, graphed = windowStart.Add(window), windowCPU+used, result.Graphed
 		}
 		select {
 		case <-tick.C:

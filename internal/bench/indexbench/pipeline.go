@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/engram-stream/engram/graph"
-	"github.com/engram-stream/engram/internal/bench/vectors"
 	"github.com/engram-stream/engram/internal/fault"
 	"github.com/engram-stream/engram/internal/memory"
 	"github.com/engram-stream/engram/internal/session"
@@ -35,19 +35,26 @@ type pipeline struct {
 	service recaller
 	from    *session.Attachment
 
+	graphFrom int // vectors that a graph is built from; 0: there is none
+
 	free     chan struct{} // a place for each batch in flight
 	findable atomic.Int64  // ops that are
 	failed   atomic.Pointer[error]
 }
 
 // begin starts an index that is empty; room is how many ops are to come. The caller ends it.
-func begin(ctx context.Context, rows *vectors.Rows, metric memory.Metric, room int) (*pipeline, error) {
+func begin(ctx context.Context, c Config, room int) (*pipeline, error) {
 	p := &pipeline{
-		journal: newJournal(rows, metric, room), free: make(chan struct{}, inFlight),
+		journal: newJournal(c.Rows, c.Metric, room), free: make(chan struct{}, inFlight),
 		from: &session.Attachment{SessionID: spaceName, Space: spaceName, Epoch: 1, Window: session.NewWindow(1)},
 	}
 	registry := kinds()
-	engine, found := wiring(registry.Lookup(graph.RoleStage, indexName).NewConfig()).Build(registry, graph.Options{Provide: []any{p.journal, limits{}}})
+	settings := registry.Lookup(graph.RoleStage, indexName).NewConfig().(*index.Config)
+	if c.Tune != nil {
+		c.Tune(settings)
+	}
+	p.graphFrom = settings.GraphFrom
+	engine, found := wiring(settings).Build(registry, graph.Options{Provide: []any{p.journal, limits{}}})
 	if len(found) > 0 {
 		return nil, fault.Wrap(fault.Internal, found[0], "the graph of a measurement does not fit together")
 	}
@@ -127,8 +134,8 @@ const (
 	sinkName   = "done"
 )
 
-// wiring is a graph with the index's own defaults.
-func wiring(settings any) *graph.Spec {
+// wiring is a graph around the index.
+func wiring(settings *index.Config) *graph.Spec {
 	return &graph.Spec{
 		Budget: graph.Window{Items: budgetItems, Bytes: budgetBytes},
 		Nodes: []graph.NodeSpec{
@@ -193,16 +200,35 @@ type writing struct {
 
 // insert writes the rows of one range under tags of another, and returns when all are offered.
 func (w *writing) insert(ctx context.Context, tags, rows int, n int) error {
+	return w.observe(ctx, n, func(i int) record { return record{tag: uint32(tags + i), row: uint32(rows + i)} })
+}
+
+// observe writes n records, and returns when all are offered.
+func (w *writing) observe(ctx context.Context, n int, at func(i int) record) error {
 	for done := 0; done < n; {
 		part := min(w.batch, n-done)
 		w.records = w.records[:0]
 		for i := range part {
-			w.records = append(w.records, record{tag: uint32(tags + done + i), row: uint32(rows + done + i)})
+			w.records = append(w.records, at(done+i))
 		}
 		if err := w.pipeline.write(ctx, w.pipeline.journal.observe(w.pipeline.from, w.records)); err != nil {
 			return err
 		}
 		done += part
+	}
+	return nil
+}
+
+// forget forgets the memories of a range of tags, and returns when all that is offered.
+func (w *writing) forget(ctx context.Context, from, to int) error {
+	for ; from < to; from += w.batch {
+		f := &memory.Forget{ReceivedAt: time.Now()}
+		for tag := from; tag < min(from+w.batch, to); tag++ {
+			f.IDs = append(f.IDs, idOf(uint32(tag)))
+		}
+		if err := w.pipeline.write(ctx, w.pipeline.journal.forget(w.pipeline.from, f)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ type Played struct {
 	Right   float64 `json:"right"`
 	Least   float64 `json:"right_at_least"`
 	Seconds float64 `json:"seconds"` // of inserts, deletes, replacements and searches, without what checks the answers
+
+	// Rebuilt is an index into which nothing was inserted but what is alive at the end; nil: it was not asked for.
+	Rebuilt *Searched `json:"rebuilt,omitempty"`
 }
 
 // Searched is a search of all queries, one after the other, and what was done since the one before.
@@ -46,6 +49,8 @@ type PlayConfig struct {
 	Batch, K int
 	// Settle has each search wait until nothing more goes into the graph. The time is not counted.
 	Settle bool
+	// Rebuild has what is alive at the end inserted into another index, and searched there.
+	Rebuild bool
 	// Say is told what comes next.
 	Say func(line string)
 }
@@ -79,6 +84,12 @@ func Play(ctx context.Context, book *runbook.Runbook, c PlayConfig) (played *Pla
 		return nil, err
 	}
 	p.sumUp()
+	if c.Rebuild {
+		c.Say("inserting what is alive into another index")
+		if err := p.rebuild(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return &p.played, nil
 }
 
@@ -99,7 +110,9 @@ func (p *player) step(ctx context.Context, s runbook.Step) error {
 	var err error
 	switch s.Operation {
 	case runbook.Search:
-		return p.search(ctx, s.Number)
+		searched, err := p.search(ctx, s.Number)
+		p.played.Searches = append(p.played.Searches, searched)
+		return err
 	case runbook.Delete:
 		err = p.delete(ctx, s.Tags)
 	case runbook.Insert, runbook.Replace:
@@ -113,6 +126,32 @@ func (p *player) step(ctx context.Context, s runbook.Step) error {
 	return err
 }
 
+// rebuild searches an index that has never held anything but what is alive.
+func (p *player) rebuild(ctx context.Context) error {
+	var records []record
+	for tag, row := range p.rowOf {
+		if row != forgotten {
+			records = append(records, record{tag: uint32(tag), row: row})
+		}
+	}
+	return p.with(ctx, len(records), func(index *pipeline) error {
+		p.writing = writing{pipeline: index, batch: p.played.Batch}
+		start, cpu := time.Now(), cpuTime()
+		err := p.writing.observe(ctx, len(records), func(i int) record { return records[i] })
+		if err == nil {
+			err = index.sync(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		p.inserted, p.deleted, p.took, p.used = len(records), 0, time.Since(start), cpuTime()-cpu
+		seconds := p.played.Seconds
+		rebuilt, err := p.search(ctx, 0)
+		p.played.Rebuilt, p.played.Seconds = &rebuilt, seconds
+		return err
+	})
+}
+
 func (p *player) insert(ctx context.Context, tags, ids runbook.Range) error {
 	for i := range tags.Len() {
 		p.rowOf[tags.Start+i] = uint32(ids.Start + i)
@@ -123,28 +162,20 @@ func (p *player) insert(ctx context.Context, tags, ids runbook.Range) error {
 
 func (p *player) delete(ctx context.Context, tags runbook.Range) error {
 	p.deleted += tags.Len()
-	for from := tags.Start; from < tags.End; from += p.writing.batch {
-		f := &memory.Forget{ReceivedAt: time.Now()}
-		for tag := from; tag < min(from+p.writing.batch, tags.End); tag++ {
-			f.IDs = append(f.IDs, idOf(uint32(tag)))
-			p.rowOf[tag] = forgotten
-		}
-		index := p.writing.pipeline
-		if err := index.write(ctx, index.journal.forget(index.from, f)); err != nil {
-			return err
-		}
+	for tag := tags.Start; tag < tags.End; tag++ {
+		p.rowOf[tag] = forgotten
 	}
-	return nil
+	return p.writing.forget(ctx, tags.Start, tags.End)
 }
 
 // search asks for all queries, and only then finds the right answers among what is alive.
-func (p *player) search(ctx context.Context, step int) error {
+func (p *player) search(ctx context.Context, step int) (s Searched, err error) {
 	if p.settle {
-		if err := p.merged(ctx, p.writing.pipeline); err != nil {
-			return err
+		if err := p.merged(ctx, p.writing.pipeline, &Merging{}); err != nil {
+			return s, err
 		}
 	}
-	s := Searched{Step: step, Inserted: p.inserted, Deleted: p.deleted, Resident: resident()}
+	s = Searched{Step: step, Inserted: p.inserted, Deleted: p.deleted, Resident: resident()}
 	if changes := float64(p.inserted + p.deleted); changes > 0 {
 		s.PerSecond, s.CPU = changes/p.took.Seconds(), micros(p.used)/changes
 	}
@@ -153,19 +184,14 @@ func (p *player) search(ctx context.Context, step int) error {
 	queries := p.config.Queries.Len()
 	took, answers := make([]time.Duration, queries), make([][]memory.Hit, queries)
 	for q := range took {
-		var err error
 		if answers[q], took[q], err = p.ask(ctx, p.writing.pipeline, q); err != nil {
-			return err
+			return s, err
 		}
 		p.played.Seconds += took[q].Seconds()
 	}
 	s.Latency, s.Graphed = sumUp(took), graphed(answers)
-	var err error
-	if s.Right, s.Alive, err = p.check(ctx, answers); err != nil {
-		return err
-	}
-	p.played.Searches = append(p.played.Searches, s)
-	return nil
+	s.Right, s.Alive, err = p.check(ctx, answers)
+	return s, err
 }
 
 // graphed returns the part of hits that were found by a graph.

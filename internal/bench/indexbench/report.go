@@ -7,12 +7,13 @@ type Report struct {
 	Batch   int     `json:"batch"`
 	K       int     `json:"k"`
 
-	Insert Inserting `json:"insert"`
-	Merge  Merging   `json:"merge"`
-	Memory Memory    `json:"memory"`
-	Recall Recalling `json:"recall"`
-	Busy   Busy      `json:"recall_while_inserting"`
-	Single Single    `json:"batch_against_single"`
+	Insert Inserting  `json:"insert"`
+	Merge  Merging    `json:"merge"`
+	Memory Memory     `json:"memory"`
+	Forget Forgetting `json:"forget"`
+	Recall Recalling  `json:"recall"`
+	Busy   Busy       `json:"recall_while_inserting"`
+	Single Single     `json:"batch_against_single"`
 }
 
 // Inserting is what inserts cost until they are findable: of several runs the medians.
@@ -40,10 +41,19 @@ type Memory struct {
 	PerRow   float64  `json:"bytes_a_vector"` // of what is no file, less what there was before, and less the bench's own records
 }
 
+// Forgetting is what it cost to forget the first rows again; nothing was if Count is 0.
+type Forgetting struct {
+	Count     int     `json:"count"`
+	PerSecond float64 `json:"per_second"`     // until none is found any more
+	CPU       float64 `json:"cpu_us"`         // a memory, until then
+	Rest      float64 `json:"cpu_us_at_rest"` // a memory, from then until the graph is at rest; the wait is in it
+}
+
 // Recalling is recalls one after the other, with nothing else going on.
 type Recalling struct {
 	Right   float64 `json:"right"` // of the k nearest, how many came: 0 to 1
 	Latency Latency `json:"latency"`
+	CPU     float64 `json:"cpu_us"` // a recall
 }
 
 // Busy is recalls at a steady rate while inserts go on at full speed, into an index that is half full or more. Latency is
