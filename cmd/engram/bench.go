@@ -29,7 +29,8 @@ func newBenchCommand(env *environment) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchIndexCommand(env), newBenchHNSWCommand(env), newBenchRunbookCommand(env), newBenchDatasetCommand(env))
+	cmd.AddCommand(newBenchIndexCommand(env), newBenchHNSWCommand(env), newBenchRunbookCommand(env), newBenchDimensionsCommand(env),
+		newBenchDatasetCommand(env))
 	return cmd
 }
 
@@ -53,9 +54,15 @@ func (f *dataFlags) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataset, "dataset", syntheticName, "a file of vectors, of the kinds that engram observe reads, or "+syntheticName)
 	flags.StringVar(&f.queries, "queries", "", "a file of vectors to ask for (default: those behind the ones that are inserted)")
-	flags.IntVar(&f.queryCount, "query-count", defaultQueries, "how many to ask for, at most")
 	flags.IntVar(&f.count, "count", 0, fmt.Sprintf("how many vectors to insert (default: all of a file, %d of %s)", defaultCount, syntheticName))
 	flags.IntVar(&f.dimension, "dimension", defaultDim, "components of a "+syntheticName+" vector")
+	f.addShape(cmd)
+}
+
+// addShape adds the flags of those who make vectors in any case.
+func (f *dataFlags) addShape(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.IntVar(&f.queryCount, "query-count", defaultQueries, "how many to ask for, at most")
 	flags.Uint64Var(&f.seed, "seed", 0, "the same seed makes the same "+syntheticName+" vectors")
 	flags.StringVar(&f.metric, "metric", memory.Cosine.String(), "what vectors are compared by: cosine, dot or l2")
 }
