@@ -12,11 +12,11 @@ import (
 // maxFills bounds how often the index is filled while recalls are measured.
 const maxFills = 1000
 
-// busy fills an index over and over, until recalls have been measured for long enough.
+// busy fills an index over and over, until recalls have been measured for long enough, one at least.
 func (r *run) busy(ctx context.Context) error {
 	var took []time.Duration
 	var rates []float64
-	for measured := time.Duration(0); measured < r.config.For && len(rates) < maxFills; {
+	for measured := time.Duration(0); (measured < r.config.For || len(took) == 0) && len(rates) < maxFills; {
 		err := r.with(ctx, 0, func(p *pipeline) error {
 			start := time.Now()
 			some, measuring, err := r.recallWhileFilling(ctx, p)

@@ -41,8 +41,9 @@ type Sized struct {
 	Right   float64 `json:"right"`         // with the graph
 }
 
-// Costs are those of a vector: the least of all runs, since others on the same cores only add to them. Of an insert and of a scan they are measured without a graph, and the graph's are what comes
-// on top of an insert, with what it takes to look how far it is.
+// Costs are those of a vector: the least of all runs, since others on the same cores only add to them. Of an insert and of a
+// scan they are measured without a graph, and the graph's are what comes on top of an insert, with what it takes to look how
+// far it is.
 type Costs struct {
 	Bytes  float64 `json:"bytes"`
 	Insert float64 `json:"cpu_us_until_findable"`

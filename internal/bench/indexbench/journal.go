@@ -129,6 +129,19 @@ func (j *journal) len() int {
 	return len(j.records)
 }
 
+// observedAfter returns how many observations have come after a version.
+func (j *journal) observedAfter(v memory.Version) int {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	n := 0
+	for _, r := range j.records[v:] {
+		if r.row != forgotten {
+			n++
+		}
+	}
+	return n
+}
+
 // A memory's id is its tag: "r17".
 const idPrefix = "r"
 

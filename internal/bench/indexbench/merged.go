@@ -13,9 +13,10 @@ const (
 	mergeWait = time.Hour
 	// look is how often it looks how far the graph is, by one recall.
 	look = 50 * time.Millisecond
-	// quiet is how long the process must have taken next to no CPU, so many times in a row, and the graph must have got nothing:
-	// then nothing more goes into it. What is left over waits for more to come. On a machine that is busy with others a graph
-	// that is being built may get next to no CPU for a while too.
+	// leftOver is how many vectors wait for more to come, at most, before they go into the graph.
+	leftOver = 1 << 10
+	// quiet is how long the process must have taken next to no CPU after that, so many times in a row: then the dead have left the
+	// graph too. On a machine that is busy with others one time is not enough.
 	quiet      = 500 * time.Millisecond
 	quietTimes = 4
 	quietShare = 10 // one in so many of a core
@@ -23,14 +24,13 @@ const (
 
 // merged waits until nothing more goes into the graph, and notes in m what that took.
 func (r *run) merged(ctx context.Context, p *pipeline, m *Merging) error {
-	if p.graphFrom == 0 || p.journal.len() < p.graphFrom {
+	if p.graphFrom == 0 || p.journal.observedAfter(0) < p.graphFrom {
 		m.Done = true
 		return nil
 	}
 	n := uint64(r.config.Rows.Len())
 	start, cpu := time.Now(), cpuTime()
 	windowStart, windowCPU := start, cpu
-	var graphed memory.Version // when the last window began
 	inARow := 0
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -45,13 +45,13 @@ func (r *run) merged(ctx context.Context, p *pipeline, m *Merging) error {
 		if window := time.Since(windowStart); window >= quiet {
 			used := cpuTime() - windowCPU
 			inARow++
-			if used >= window/quietShare || result.Graphed != graphed {
+			if used >= window/quietShare || p.journal.observedAfter(result.Graphed) > leftOver {
 				inARow = 0
 			}
 			if m.Done = inARow == quietTimes; m.Done {
 				return nil
 			}
-			windowStart, windowCPU, graphed = windowStart.Add(window), windowCPU+used, result.Graphed
+			windowStart, windowCPU = windowStart.Add(window), windowCPU+used
 		}
 		select {
 		case <-tick.C:
