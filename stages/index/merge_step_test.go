@@ -62,3 +62,33 @@ func TestWhatDiesBeforeItIsMergedLeaves(t *testing.T) {
 	require.LessOrEqual(t, m.searches, 4)
 	require.False(t, m.worthwhile(limits))
 }
+
+// TestWhatIsDeadToSomeIsRemovedWhenTheyHaveLeft: although most had been removed before, and few have died since.
+func TestWhatIsDeadToSomeIsRemovedWhenTheyHaveLeft(t *testing.T) {
+	m, epochs := mergedOf(t, 3000)
+	limits := graphed.limits()
+	steps := func(published memory.Version) {
+		for range 20 {
+			_, _, err := m.step(t.Context(), published, limits)
+			require.NoError(t, err)
+		}
+	}
+	kill := func(from, through fresh.Slot, version uint64) {
+		for slot := from; slot < through; slot++ {
+			m.tier.Kill(slot, version)
+			m.killed.Add(1)
+		}
+	}
+	steps(3000)
+	kill(0, 1000, 3001)
+	for range 4 { // until readers that come see that
+		m.watch(3001)
+	}
+	reader := epochs.Enter()
+	kill(1000, 2000, 3002)
+	steps(3002)
+	require.Equal(t, 2000, m.coverage.Load().graph.Len()+3000-int(m.coverage.Load().through), "what was dead to all has left")
+	epochs.Leave(reader)
+	steps(3002)
+	require.Less(t, m.coverage.Load().graph.Len(), 1300)
+}

@@ -270,24 +270,24 @@ func (m *merged) sweep(g *hnsw.Graph, workers int) {
 	m.searched = m.seen.version
 	m.searches++
 	var dead []hnsw.Node
-	waits := false
+	waiting := 0
 	g.Each(func(n hnsw.Node, slot uint32) bool {
 		switch death := memory.Version(m.tier.Record(fresh.Slot(slot)).Death); {
 		case death == 0:
 		case death <= m.seen.version:
 			dead = append(dead, n)
 		default:
-			waits = true
+			waiting++
 		}
 		return true
 	})
-	if waits && len(dead) <= g.Len()/removeShare {
+	if waiting > 0 && len(dead) <= g.Len()/removeShare {
 		return // they are dead to some only: again when these have left
 	}
 	m.builder.Remove(dead, workers)
 	m.unsaved.changed += len(dead)
 	m.work.removed += uint64(len(dead))
-	m.swept.Store(killed)
+	m.swept.Store(killed - int64(waiting)) // or these would stay until as many others had died
 }
 
 // ef is how many of the nearest a walk for k keeps, where the query does not say.
