@@ -78,9 +78,9 @@ func (e *edge[T]) enter(ctx context.Context, from *host, r Route, b *Batch[T], w
 			e.totals.refused.Add(1)
 			return err
 		}
-		from.stats.blocked.begin(e.host.engine.now())
+		from.stats.blocked.Begin(e.host.engine.now())
 		err = e.credit.take(ctx, w)
-		from.stats.blocked.end(e.host.engine.now())
+		from.stats.blocked.End(e.host.engine.now())
 	}
 	if err == nil {
 		err = e.push(r, b, w)
@@ -162,7 +162,7 @@ func (e *edge[T]) stats() EdgeStats {
 	s.Keys, s.Deepest = e.queue.deepest()
 	for _, up := range e.host.up {
 		s.From = append(s.From, up.name)
-		s.Blocked += up.stats.blocked.read(e.host.engine.now)
+		s.Blocked += up.stats.blocked.Read(e.host.engine.now)
 	}
 	return s
 }

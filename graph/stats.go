@@ -87,7 +87,7 @@ type stageStats struct {
 	active                  atomic.Int64
 	ended                   [Statuses]callStats
 
-	starved, blocked meter
+	starved, blocked Meter
 }
 
 // callStats is CallStats while it is written.
@@ -130,26 +130,29 @@ func (s *callStats) read() CallStats {
 	return r
 }
 
-// meter sums the time that goroutines spend waiting, waits still going on included.
-type meter struct {
+// Meter sums the time that goroutines spend at something, such as waiting; what still goes on is included. Moments are on a clock
+// of the caller's. The zero value is ready, and safe for concurrent use.
+type Meter struct {
 	mu   sync.Mutex
-	open int           // guarded by mu; waits going on
-	sum  time.Duration // guarded by mu; ends of waits minus their starts, so that sum + open*now is the total
+	open int           // guarded by mu; stretches of time that go on
+	sum  time.Duration // guarded by mu; ends minus starts, so that sum + open*now is the total
 }
 
-// begin begins a wait; end must follow.
-func (m *meter) begin(at time.Duration) { m.change(+1, -at) }
+// Begin begins a stretch of time; End must follow.
+func (m *Meter) Begin(at time.Duration) { m.change(+1, -at) }
 
-func (m *meter) end(at time.Duration) { m.change(-1, at) }
+// End ends one.
+func (m *Meter) End(at time.Duration) { m.change(-1, at) }
 
-func (m *meter) change(open int, at time.Duration) {
+func (m *Meter) change(open int, at time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.open += open
 	m.sum += at
 }
 
-func (m *meter) read(now func() time.Duration) time.Duration {
+// Read returns the sum until now, which is asked for when nothing can begin or end any more.
+func (m *Meter) Read(now func() time.Duration) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.sum + time.Duration(m.open)*now()
@@ -193,8 +196,8 @@ func (h *host) readStats() NodeStats {
 		Items:   h.stats.items.Load(),
 		Flushes: h.stats.flushes.Load(),
 		Active:  h.stats.active.Load(),
-		Starved: h.stats.starved.read(h.engine.now),
-		Blocked: h.stats.blocked.read(h.engine.now),
+		Starved: h.stats.starved.Read(h.engine.now),
+		Blocked: h.stats.blocked.Read(h.engine.now),
 	}
 	for status := range s.Ended {
 		s.Ended[status] = h.stats.ended[status].read()

@@ -92,9 +92,9 @@ func (w *worker[In, Out]) flush(why FlushReason) {
 }
 
 // wait waits for something to take or for the flush that is due.
-func (w *worker[In, Out]) wait(why *meter) {
-	why.begin(w.n.host.engine.now())
-	defer func() { why.end(w.n.host.engine.now()) }()
+func (w *worker[In, Out]) wait(why *Meter) {
+	why.Begin(w.n.host.engine.now())
+	defer func() { why.End(w.n.host.engine.now()) }()
 	if w.due == 0 {
 		<-w.seat.wake
 		return

@@ -1,10 +1,10 @@
 package index
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/engram-stream/engram/graph"
 	"github.com/engram-stream/engram/internal/memory"
 )
 
@@ -41,28 +41,16 @@ func (c *counts) read() memory.IndexStats {
 
 // stopwatch sums the time that goroutines spend at something. A writer that waits for minutes is seen while it waits.
 type stopwatch struct {
-	zero time.Time // immutable
-
-	mu   sync.Mutex
-	open int           // guarded by mu; those at it now
-	sum  time.Duration // guarded by mu; ends minus starts since zero, so that sum + open*now is the total
+	zero  time.Time // immutable
+	meter graph.Meter
 }
 
 // start begins a stretch of time and returns its end.
 func (s *stopwatch) start() (stop func()) {
-	s.change(+1, -time.Since(s.zero))
-	return func() { s.change(-1, time.Since(s.zero)) }
+	s.meter.Begin(s.now())
+	return func() { s.meter.End(s.now()) }
 }
 
-func (s *stopwatch) change(open int, at time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open += open
-	s.sum += at
-}
+func (s *stopwatch) now() time.Duration { return time.Since(s.zero) }
 
-func (s *stopwatch) read() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sum + time.Duration(s.open)*time.Since(s.zero)
-}
+func (s *stopwatch) read() time.Duration { return s.meter.Read(s.now) }
