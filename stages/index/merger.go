@@ -171,13 +171,13 @@ func (m *merger) step(ctx context.Context, sp *space) (more, later bool) {
 	stop()
 	failed := err != nil && ctx.Err() == nil
 	m.counts.add(v.merged.done(), failed)
-	if failed {
+	switch {
+	case failed:
 		m.fail(sp, v.merged, err)
-		more, later = false, false
-	}
-	if err == nil && more {
+		return false, false
+	case err == nil && more:
 		m.keep(ctx, sp, v.merged, 1)
-	} else if err == nil {
+	case err == nil:
 		m.keep(ctx, sp, v.merged, idleShare)
 	}
 	return more, later
@@ -193,8 +193,8 @@ func (m *merger) fail(sp *space, g *merged, cause error) {
 			"space", sp.name, "failures", failures, "cause", cause,
 			"hint", "recalls stay right, and get slower as the space grows: report the cause, and restart to try again; graph_from: 0 does without graphs")
 	}
-	m.snapshots.remove(sp.incarnation) // it may have had the fault in it
-	g.failed.Store(true)               // after the count, by which the owner rebuilds
+	m.forget(sp)         // it may have the fault in it
+	g.failed.Store(true) // after the count, by which the owner rebuilds
 }
 
 // room returns once the space's graph is not too far behind for n more vectors, or nothing of it is going to be merged. The space's

@@ -41,7 +41,7 @@ func (ix *index) open(ctx context.Context) error {
 	ix.spaces.Range(func(_, held any) bool {
 		sp := held.(*space)
 		if sp.w.restore != nil && sp.w.tier == nil {
-			ix.merger.snapshots.remove(sp.incarnation) // of what the journal has not
+			ix.merger.forget(sp) // it is of what the journal has not
 		}
 		sp.w.restore = nil // what comes from now on is in no snapshot
 		if failed[sp] == nil {
@@ -52,10 +52,7 @@ func (ix *index) open(ctx context.Context) error {
 		return true
 	})
 	for sp, cause := range failed {
-		ix.merger.snapshots.remove(sp.incarnation) // it may be the cause
-		sp.kept.Store(false)
-		c := &change{space: sp, steps: []step{{op: &memory.Op{}, version: sp.w.version}}}
-		if _, err := ix.rebuild(ctx, c, cause); err != nil {
+		if err := ix.rebuildWhole(ctx, sp, cause); err != nil {
 			return err
 		}
 	}
@@ -67,7 +64,7 @@ func (ix *index) open(ctx context.Context) error {
 		ix.merger.offer(sp)
 		return true
 	})
-	ix.merger.snapshots.sweep(func(incarnation uint64) bool { return incarnations[incarnation] })
+	ix.merger.snapshots.sweep(incarnations)
 	return nil
 }
 
@@ -121,6 +118,13 @@ func (ix *index) rebuild(ctx context.Context, c *change, cause error) (matched [
 	c.space.w = ix.newWriter()
 	c.space.w.epochs, c.space.w.version = &c.space.epochs, goal
 	return make([]uint64, len(c.steps)), nil
+}
+
+// rebuildWhole rebuilds a space up to the version that it has, without the snapshot of its graph, which may be the cause.
+func (ix *index) rebuildWhole(ctx context.Context, sp *space, cause error) error {
+	ix.merger.forget(sp)
+	_, err := ix.rebuild(ctx, &change{space: sp, steps: []step{{op: &memory.Op{}, version: sp.w.version}}}, cause)
+	return err
 }
 
 // goal is the version that a rebuild must reach: never behind what readers have seen.

@@ -203,8 +203,8 @@ func (s *snapshots) remove(incarnation uint64) {
 	}
 }
 
-// sweep removes what is of no space: of those that keep rejects, and files that were not finished.
-func (s *snapshots) sweep(keep func(incarnation uint64) bool) {
+// sweep removes what is of no space that there is, and files that were not finished.
+func (s *snapshots) sweep(incarnations map[uint64]bool) {
 	if s.dir == "" {
 		return
 	}
@@ -220,7 +220,7 @@ func (s *snapshots) sweep(keep func(incarnation uint64) bool) {
 			continue // not ours
 		}
 		var incarnation uint64
-		if _, err := fmt.Sscanf(name, "%d"+snapshotSuffix, &incarnation); err == nil && name == s.fs.PathBase(s.path(incarnation)) && keep(incarnation) {
+		if _, err := fmt.Sscanf(name, "%d"+snapshotSuffix, &incarnation); err == nil && name == s.fs.PathBase(s.path(incarnation)) && incarnations[incarnation] {
 			continue
 		}
 		if err := s.fs.Remove(s.fs.PathJoin(s.dir, name)); err != nil {

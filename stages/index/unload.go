@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -30,7 +31,7 @@ func newUnloaded(v *view) *unloaded {
 		u.slots = binary.AppendUvarint(u.slots, max(r.Death, r.Birth)-r.Birth)
 		before = r
 	}
-	u.slots = append([]byte(nil), u.slots...) // no more than that
+	u.slots = bytes.Clone(u.slots) // no more than that
 	return u
 }
 
@@ -103,10 +104,6 @@ func (ix *index) claim(ctx context.Context, sp *space) error {
 	if err := sp.take(ctx); err != nil {
 		return err
 	}
-	sp.touch()
-	if sp.w.unloaded == nil {
-		return nil
-	}
 	err := ix.reload(ctx, sp)
 	if err != nil {
 		sp.release()
@@ -147,9 +144,13 @@ func (sp *space) touch() {
 	}
 }
 
-// reload brings a space back that is claimed, as it was: from where its observations are in the journal, and else from all of the
-// journal. An error says that ctx ended.
+// reload brings a space back that the caller has taken, if it is unloaded, as it was: from where its observations are in the
+// journal, and else from all of the journal. An error says that ctx ended.
 func (ix *index) reload(ctx context.Context, sp *space) error {
+	sp.touch()
+	if sp.w.unloaded == nil {
+		return nil
+	}
 	w := ix.newWriter()
 	w.epochs, w.restore, w.scanned = &sp.epochs, ix.restorer(sp), sp.failures.Load() >= mostFailures
 	err := guarded(func() error {
@@ -164,9 +165,7 @@ func (ix *index) reload(ctx context.Context, sp *space) error {
 	case ctx.Err() != nil:
 		return contextFault(ctx)
 	default:
-		ix.merger.snapshots.remove(sp.incarnation) // it may be the cause
-		c := &change{space: sp, steps: []step{{op: &memory.Op{}, version: sp.w.version}}}
-		if _, err := ix.rebuild(ctx, c, err); err != nil {
+		if err := ix.rebuildWhole(ctx, sp, err); err != nil {
 			return err
 		}
 	}
@@ -278,10 +277,7 @@ func (ix *index) tryLoad(sp *space) bool {
 		return false
 	}
 	defer sp.release()
-	sp.touch()
-	if sp.w.unloaded != nil {
-		_ = ix.reload(l.ctx, sp) // fails only when ctx ends
-	}
+	_ = ix.reload(l.ctx, sp) // fails only when ctx ends
 	return true
 }
 

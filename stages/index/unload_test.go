@@ -145,13 +145,9 @@ func TestASpaceThatCannotBeLoadedIsRebuilt(t *testing.T) {
 	require.Equal(t, 2, j.replays)
 }
 
-// TestWhoAsksNeedNotStay: the load goes on, and the next one finds it done.
-func TestWhoAsksNeedNotStay(t *testing.T) {
-	j := newFakeJournal()
-	s := openStage(t, j, roomy)
-	feedIDs(t, s, j, 0, vectors(1, 10))
-	unloadNow(t, s, "x")
-	entered, goOn := make(chan struct{}), make(chan struct{})
+// holdRead has the journal's next read wait until goOn is closed; entered is closed when it waits.
+func holdRead(j *fakeJournal) (entered, goOn chan struct{}) {
+	entered, goOn = make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
 	j.failReads(func(memory.Ordinal) error {
 		if !once.Swap(true) {
@@ -160,6 +156,16 @@ func TestWhoAsksNeedNotStay(t *testing.T) {
 		}
 		return nil
 	})
+	return entered, goOn
+}
+
+// TestWhoAsksNeedNotStay: the load goes on, and the next one finds it done.
+func TestWhoAsksNeedNotStay(t *testing.T) {
+	j := newFakeJournal()
+	s := openStage(t, j, roomy)
+	feedIDs(t, s, j, 0, vectors(1, 10))
+	unloadNow(t, s, "x")
+	entered, goOn := holdRead(j)
 	ctx, cancel := context.WithCancel(context.Background())
 	failed := make(chan error)
 	go func() {
@@ -179,15 +185,7 @@ func TestAStopEndsLoads(t *testing.T) {
 	s := openStage(t, j, roomy)
 	feedIDs(t, s, j, 0, vectors(1, 10))
 	unloadNow(t, s, "x")
-	entered, goOn := make(chan struct{}), make(chan struct{})
-	var once atomic.Bool
-	j.failReads(func(memory.Ordinal) error {
-		if !once.Swap(true) {
-			close(entered)
-			<-goOn
-		}
-		return nil
-	})
+	entered, goOn := holdRead(j)
 	failed := make(chan error)
 	go func() {
 		_, err := s.service.Recall(context.Background(), "x", memory.Query{Vector: vectors(1, 1)[0]})
